@@ -1,0 +1,44 @@
+set quiet
+
+# Where libFuzzer gets its eyes from on a stable compiler.
+fuzz_flags := "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing"
+
+[private]
+default:
+    just --list --unsorted
+
+# Show TwinFlow at work: pretend tools, a scan, what it found
+demo *args:
+    cargo run --release --locked -- demo {{ args }}
+
+# Run every test: `just test keeps` runs those with "keeps" in their name
+test *args:
+    cargo nextest run --workspace --locked {{ args }}
+    cargo test --doc --workspace --locked --quiet -- {{ args }}
+
+# Look for what a review would complain about: format, lints, dependencies
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; else echo 'cargo-deny is not here: dependencies not checked'; fi
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# Measure how fast a scan is
+bench *args:
+    cargo bench --locked --package twinflow --bench scan -- {{ args }}
+
+# Read a folder of recorded answers again and say what they mean
+replay dir:
+    cargo run --release --locked --example replay -- {{ quote(dir) }}
+
+# Look for known vulnerabilities; with a copy of the advisory database, offline
+audit db="":
+    cargo audit {{ if db == "" { "" } else { "--no-fetch --stale --db " + quote(db) } }}
+
+# Feed a parser nonsense for so many seconds: `just fuzz github 60`
+fuzz target seconds:
+    mkdir -p fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }}
+    RUSTFLAGS='{{ fuzz_flags }}' cargo run --release --locked --manifest-path fuzz/Cargo.toml --target "$(rustc --print host-tuple)" --bin {{ target }} -- -max_total_time={{ seconds }} fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }}
