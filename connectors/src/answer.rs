@@ -1,0 +1,102 @@
+//! What came back: a status, headers, and bytes that only a declared type may look into.
+
+use crate::error::{ReadError, Wait};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use std::time::Duration;
+
+#[derive(Clone)]
+pub struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// The body is left out on purpose: it may hold what must not be kept, and logs are kept.
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).field("bytes", &self.body.len()).finish()
+    }
+}
+
+impl Answer {
+    /// Header names in lower case, as HTTP/2 sends them.
+    pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
+        Self { status, headers, body }
+    }
+
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Bytes of the body, decoded.
+    pub fn size(&self) -> usize {
+        self.body.len()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as `T`, or where it stopped making sense. Keys that `T` does not declare are skipped unread.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ReadError> {
+        if !self.header("content-type").is_some_and(|kind| kind.contains("json")) {
+            let html = self.header("content-type").is_some_and(|kind| kind.contains("html"));
+            return Err(ReadError::NotJson(if html { "a web page" } else { "of another type" }));
+        }
+        let text =
+            std::str::from_utf8(&self.body).map_err(|error| ReadError::NotUtf8(error.valid_up_to()))?;
+        serde_json::from_str(text).map_err(|error| ReadError::from_json(&error))
+    }
+
+    /// Whether a piece of text occurs anywhere: far cheaper than parsing, where most answers lack it.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        std::str::from_utf8(&self.body).is_ok_and(|body| body.contains(text))
+    }
+
+    /// `Retry-After` in either of its forms (RFC 9110, section 10.2.3).
+    pub fn retry_after(&self) -> Option<Wait> {
+        let value = self.header("retry-after")?.trim();
+        if let Ok(seconds) = value.parse() {
+            return Some(Wait::For(Duration::from_secs(seconds)));
+        }
+        DateTime::parse_from_rfc2822(value).ok().map(|date| Wait::Until(date.with_timezone(&Utc)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+
+    fn with(name: &str, value: &str, body: &[u8]) -> Answer {
+        Answer::new(200, vec![(name.into(), value.into())], body.to_vec())
+    }
+
+    #[test]
+    fn both_forms_of_retry_after_are_understood() {
+        assert_eq!(with("retry-after", "17", b"").retry_after(), Some(Wait::For(Duration::from_secs(17))));
+        let date = Utc.with_ymd_and_hms(2026, 3, 1, 10, 0, 0).single().map(Wait::Until);
+        assert_eq!(with("retry-after", "Sun, 01 Mar 2026 10:00:00 GMT", b"").retry_after(), date);
+        assert_eq!(with("retry-after", "soon", b"").retry_after(), None);
+    }
+
+    #[test]
+    fn an_error_says_where_and_never_what() {
+        let bad = with("content-type", "application/json", br#"{"n":"secret words"}"#);
+        #[derive(Debug, Deserialize)]
+        struct Wanted {
+            #[serde(rename = "n")]
+            _n: u32,
+        }
+        let error = bad.json::<Wanted>().expect_err("a string is not a number");
+        assert!(matches!(error, ReadError::Shape { line: 1, .. }));
+        assert!(!format!("{error} {error:?} {bad:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_login_page_is_not_parsed() {
+        let page = with("content-type", "text/html; charset=utf-8", b"{}");
+        assert_eq!(page.json::<serde::de::IgnoredAny>().err(), Some(ReadError::NotJson("a web page")));
+    }
+}

@@ -1,0 +1,146 @@
+//! A connector is a pure value: it says what to ask next and what the answers mean.
+
+use crate::answer::Answer;
+use crate::contract::{Contract, Request};
+use crate::error::{BadStream, ReadError, Refusal, Undeclared};
+use crate::event::{Case, Event, Name, Named, Opaque};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+pub trait Connector: Sync {
+    /// Everything this connector may ask, and everything it keeps.
+    fn contract(&self) -> &'static Contract;
+
+    /// The stream a person named, in its one spelling.
+    fn stream(&self, name: &str) -> Result<Stream, BadStream>;
+
+    /// The question that shows whose credential this is. Asked once, when connecting.
+    fn probe(&self) -> Result<Request, Undeclared>;
+
+    /// The answer to [`Connector::probe`].
+    fn account(&self, answer: &Answer) -> Result<Account, ReadError>;
+
+    /// Where a scan that starts now begins: a new sweep after a finished one, or the sweep that was cut short.
+    fn begin(&self, at: &Cursor, now: DateTime<Utc>) -> Sweep;
+
+    /// What to ask next: at least one request; several may be sent side by side.
+    fn ask(&self, stream: &Stream, at: &Sweep) -> Result<Vec<Request>, Undeclared>;
+
+    /// What the answers to [`Connector::ask`], in the same order, mean.
+    fn read(&self, stream: &Stream, at: &Sweep, answers: &[Answer]) -> Result<Page, ReadError>;
+
+    /// Recognises a "no" in the tool's own dialect.
+    fn refusal(&self, answer: &Answer) -> Option<Refusal>;
+}
+
+/// One thing to follow: the issues of one repository, of one project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    pub name: String,
+}
+
+/// Whose credential it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub id: Opaque,
+    pub name: Name,
+    /// What the credential may do beyond what the contract asks for; a careful person refuses it.
+    pub beyond: Vec<String>,
+}
+
+/// How far a stream has been read. Kept as JSON, and plain enough to be shown to a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Everything that changed up to here has been read.
+    pub mark: Option<DateTime<Utc>>,
+    /// The sweep under way, if the last one was cut short.
+    pub sweep: Option<Sweep>,
+}
+
+/// One pass over what changed since the mark, oldest change first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sweep {
+    pub began: DateTime<Utc>,
+    /// The lower bound, in the tool's own notation, the same for all pages.
+    pub since: String,
+    pub page: Place,
+    /// The newest change seen; the mark once the sweep is done.
+    pub reached: Option<DateTime<Utc>>,
+    /// What belongs to pages already read and has still to be asked for.
+    pub pending: Vec<Pending>,
+    /// Cases seen so far.
+    pub cases: u64,
+    /// How many times the page size was halved because the tool took too long.
+    pub halved: u8,
+}
+
+/// Which page of the list comes next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    First,
+    After(String),
+    /// The list is read to its end.
+    End,
+}
+
+/// A question left over from a page: which operation, about which cases, from which page on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    pub operation: String,
+    pub cases: Vec<String>,
+    pub page: Option<String>,
+}
+
+/// What one round of answers came to.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub cases: Vec<Case>,
+    pub events: Vec<Event>,
+    pub names: Vec<Named>,
+    /// What could not be read, in a sentence each; the scan is then partial.
+    pub skipped: Vec<&'static str>,
+    /// Where the sweep goes on.
+    pub next: Sweep,
+}
+
+impl Page {
+    pub(crate) fn new(next: Sweep) -> Self {
+        Self { cases: vec![], events: vec![], names: vec![], skipped: vec![], next }
+    }
+}
+
+impl Sweep {
+    pub fn new(began: DateTime<Utc>, since: String, pending: Vec<Pending>) -> Self {
+        Self { began, since, page: Place::First, reached: None, pending, cases: 0, halved: 0 }
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.page == Place::End && self.pending.is_empty()
+    }
+
+    /// The token of the page to ask for; nothing on the first.
+    pub fn after(&self) -> Option<&str> {
+        match &self.page {
+            Place::After(token) => Some(token),
+            Place::First | Place::End => None,
+        }
+    }
+
+    /// Notes that the cases of a page have been seen.
+    pub(crate) fn saw(&mut self, cases: &[Case]) {
+        self.cases += cases.len() as u64;
+        self.reached = self.reached.max(cases.iter().map(|case| case.updated_at).max());
+    }
+}
+
+impl Cursor {
+    /// The cursor once `sweep` has got this far. A mark never moves back.
+    pub fn after(&self, sweep: Sweep) -> Self {
+        if sweep.is_done() {
+            Self { mark: self.mark.max(sweep.reached), sweep: None }
+        } else {
+            Self { mark: self.mark, sweep: Some(sweep) }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The fields of GitHub's answers that are read, and nothing else: a key that stands in no struct here is
+//! skipped without being decoded.
+
+use crate::event::{Name, Opaque, Timestamp};
+use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
+use std::fmt;
+
+#[derive(Deserialize)]
+pub(super) struct Reply<T> {
+    pub(super) data: Option<T>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct IssuesData {
+    pub(super) repository: Option<Repository>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Repository {
+    pub(super) issues: Connection<Issue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Connection<T> {
+    pub(super) page_info: PageInfo,
+    pub(super) nodes: Vec<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PageInfo {
+    pub(super) has_next_page: bool,
+    pub(super) end_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Issue {
+    pub(super) id: Opaque,
+    pub(super) number: u64,
+    pub(super) state: Opaque,
+    pub(super) state_reason: Option<Opaque>,
+    pub(super) created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
+    pub(super) author: Option<Who>,
+    pub(super) timeline_items: Connection<Happening>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct TimelineData {
+    pub(super) node: Option<TimelineNode>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TimelineNode {
+    pub(super) timeline_items: Connection<Happening>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Happening {
+    #[serde(rename = "__typename")]
+    pub(super) kind: Opaque,
+    pub(super) id: Opaque,
+    pub(super) created_at: Timestamp,
+    pub(super) actor: Option<Who>,
+    pub(super) assignee: Option<Who>,
+    pub(super) label: Option<Label>,
+    pub(super) state_reason: Option<Opaque>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Who {
+    pub(super) id: Opaque,
+    pub(super) login: Option<Name>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Label {
+    pub(super) id: Opaque,
+    pub(super) name: Name,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ViewerData {
+    pub(super) viewer: Who,
+}
+
+/// Every error GitHub can answer with, in either API's shape. Of a message only one bit is kept.
+#[derive(Deserialize)]
+pub(super) struct Complaint {
+    #[serde(default)]
+    pub(super) errors: Vec<Problem>,
+    #[serde(default)]
+    pub(super) message: SpeaksOfLimit,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Problem {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<Opaque>,
+    #[serde(default)]
+    pub(super) path: Vec<Step>,
+    #[serde(default)]
+    pub(super) message: SpeaksOfLimit,
+}
+
+/// One step of an error's path: a field's name, or an index.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Step {
+    Field(Opaque),
+    Index(serde::de::IgnoredAny),
+}
+
+impl Step {
+    pub(super) fn is(&self, field: &str) -> bool {
+        matches!(self, Self::Field(name) if name.as_str() == field)
+    }
+}
+
+/// Whether a message speaks of a secondary rate limit or of limited resources; the message itself is not kept.
+#[derive(Clone, Copy, Default)]
+pub(super) struct SpeaksOfLimit {
+    pub(super) rate: bool,
+    pub(super) resources: bool,
+}
+
+impl<'de> Deserialize<'de> for SpeaksOfLimit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Look;
+        impl Visitor<'_> for Look {
+            type Value = SpeaksOfLimit;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a message")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<SpeaksOfLimit, E> {
+                let text = text.to_lowercase();
+                Ok(SpeaksOfLimit {
+                    rate: text.contains("rate limit") || text.contains("abuse detection"),
+                    resources: text.contains("resource limits exceeded") || text.contains("timeout"),
+                })
+            }
+        }
+        deserializer.deserialize_str(Look)
+    }
+}

@@ -1,0 +1,382 @@
+//! Jira Cloud issues: `search/jql` says which changed, `changelog/bulkfetch` what happened to them.
+//!
+//! One stream is one project, or the whole site. A page of issues is followed by their change logs, which are
+//! asked for beside the next page. Jira has no time filter on change logs, so an issue that changed brings its
+//! whole history again; the event ids make that free of duplicates.
+//!
+//! JQL compares `updated` to the minute and in the time zone of the user's profile, so the mark is written
+//! relative to now (`-75m`) with an overlap, and a sweep that waited longer than that overlap starts over from
+//! what it had reached.
+//!
+//! <https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issue-search/>,
+//! <https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issues/> (bulk fetch changelogs)
+
+mod refusal;
+mod wire;
+
+use crate::answer::Answer;
+use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep};
+use crate::contract::{Body, Contract, Method, Operation, Request, Scope, Value};
+use crate::error::{BadStream, ReadError, Refusal, Undeclared};
+use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeMap;
+
+pub(crate) struct Jira;
+
+/// Issues a page brings before anything is halved.
+const PAGE: u64 = 100;
+const SIDE_BY_SIDE: usize = 4;
+/// What the search index shows late, and clocks that differ.
+const OVERLAP: TimeDelta = TimeDelta::minutes(15);
+/// A relative bound moves while a sweep waits; beyond this the sweep starts over.
+const RELATIVE_KEEPS: TimeDelta = TimeDelta::minutes(5);
+/// Page tokens expire after seven days.
+const TOKEN_KEEPS: TimeDelta = TimeDelta::days(6);
+const THE_WHOLE_SITE: &str = "site";
+const FROM_THE_FIRST: &str = "1970-01-01";
+
+static SEARCH_PROJECT: Operation = Operation {
+    name: "search_project",
+    why: "which issues of a project changed, and how they stand",
+    method: Method::Post,
+    path: "/rest/api/3/search/jql",
+    query: &[],
+    body: Body::Json(include_str!("search_project.json")),
+};
+
+static SEARCH_SITE: Operation = Operation {
+    name: "search_site",
+    why: "which issues of the site changed, and how they stand",
+    method: Method::Post,
+    path: "/rest/api/3/search/jql",
+    query: &[],
+    body: Body::Json(include_str!("search_site.json")),
+};
+
+static CHANGELOGS: Operation = Operation {
+    name: "changelogs",
+    why: "who changed which of seven fields, when, from which id to which",
+    method: Method::Post,
+    path: "/rest/api/3/changelog/bulkfetch",
+    query: &[],
+    body: Body::Json(include_str!("changelogs.json")),
+};
+
+static STATUSES: Operation = Operation {
+    name: "statuses",
+    why: "what the statuses are called and which of them mean done",
+    method: Method::Get,
+    path: "/rest/api/3/status",
+    query: &[],
+    body: Body::None,
+};
+
+static PRIORITIES: Operation = Operation {
+    name: "priorities",
+    why: "what the priorities are called",
+    method: Method::Get,
+    path: "/rest/api/3/priority/search",
+    query: &[("startAt", "{start}"), ("maxResults", "50")],
+    body: Body::None,
+};
+
+static MYSELF: Operation = Operation {
+    name: "myself",
+    why: "whose token this is; asked when connecting",
+    method: Method::Get,
+    path: "/rest/api/3/myself",
+    query: &[],
+    body: Body::None,
+};
+
+static CONTRACT: Contract = Contract {
+    tool: "jira",
+    title: "Jira",
+    base_url: "https://api.atlassian.com/ex/jira/{cloudid}",
+    stream: "a project's key, or the whole site",
+    credential: "OAuth 2.0 (3LO) access token",
+    scopes: &[
+        Scope {
+            name: "read:jira-work",
+            why: "issues' states, times and change logs; statuses and priorities",
+        },
+        Scope { name: "read:jira-user", why: "whose token it is" },
+    ],
+    operations: &[&SEARCH_PROJECT, &SEARCH_SITE, &CHANGELOGS, &STATUSES, &PRIORITIES, &MYSELF],
+    stored: &[
+        "issue id, key, status, assignee, priority, times of creation and last update",
+        "who created it; who changed its status, assignee, priority, labels, resolution, type or project, when, from which id to which",
+        "people's account ids and display names; names of statuses and priorities",
+    ],
+    never: &[
+        "summary, description, environment, custom fields",
+        "comments, attachments, work logs, links",
+        "the strings of a change-log item (fromString, toString), also those of labels",
+        "e-mail addresses and avatars",
+    ],
+};
+
+enum Step<'a> {
+    Search,
+    Left(&'a Pending),
+}
+
+/// What `ask` asks and `read` reads, in the same order.
+fn plan(at: &Sweep) -> impl Iterator<Item = Step<'_>> {
+    let search = (at.page != Place::End).then_some(Step::Search);
+    search.into_iter().chain(at.pending.iter().take(SIDE_BY_SIDE).map(Step::Left))
+}
+
+impl Connector for Jira {
+    fn contract(&self) -> &'static Contract {
+        &CONTRACT
+    }
+
+    fn stream(&self, name: &str) -> Result<Stream, BadStream> {
+        let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let key = (2..=50).contains(&name.len())
+            && name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.chars().all(fits);
+        if key || name == THE_WHOLE_SITE {
+            return Ok(Stream { name: name.to_owned() });
+        }
+        Err(BadStream { given: name.to_owned(), expected: "a project's key (like SHOP), or `site` for all" })
+    }
+
+    fn probe(&self) -> Result<Request, Undeclared> {
+        MYSELF.request(&[])
+    }
+
+    fn account(&self, answer: &Answer) -> Result<Account, ReadError> {
+        let me: wire::Person = answer.json()?;
+        let id = me.account_id.0.ok_or(ReadError::Missing("accountId"))?;
+        let name = me.display_name.unwrap_or_else(|| Name::new(id.as_str()));
+        Ok(Account { id, name, beyond: vec![] })
+    }
+
+    fn begin(&self, at: &Cursor, now: DateTime<Utc>) -> Sweep {
+        match &at.sweep {
+            Some(cut) if still_good(cut, now) => cut.clone(),
+            cut => start_over(at.mark, cut.as_ref(), now),
+        }
+    }
+
+    fn ask(&self, stream: &Stream, at: &Sweep) -> Result<Vec<Request>, Undeclared> {
+        let search = || {
+            let size = Value::Number((PAGE >> at.halved).max(1));
+            let since = Value::Text(&at.since);
+            if stream.name == THE_WHOLE_SITE {
+                return SEARCH_SITE.request(&[("since", since), ("size", size), ("page", at.after().into())]);
+            }
+            let project = Value::Text(&stream.name);
+            let page = at.after().into();
+            SEARCH_PROJECT.request(&[("project", project), ("since", since), ("size", size), ("page", page)])
+        };
+        plan(at)
+            .map(|step| match step {
+                Step::Search => search(),
+                Step::Left(left) if left.operation == STATUSES.name => STATUSES.request(&[]),
+                Step::Left(left) if left.operation == PRIORITIES.name => {
+                    PRIORITIES.request(&[("start", Value::Text(left.page.as_deref().unwrap_or("0")))])
+                }
+                Step::Left(left) => CHANGELOGS
+                    .request(&[("issues", Value::List(&left.cases)), ("page", left.page.as_deref().into())]),
+            })
+            .collect()
+    }
+
+    fn read(&self, _: &Stream, at: &Sweep, answers: &[Answer]) -> Result<Page, ReadError> {
+        let steps: Vec<_> = plan(at).collect();
+        if steps.len() != answers.len() {
+            return Err(ReadError::Count(answers.len(), steps.len()));
+        }
+        let mut next = at.clone();
+        next.pending.drain(..at.pending.len().min(SIDE_BY_SIDE));
+        let mut reader = Reader { page: Page::new(next), names: BTreeMap::new() };
+        for (step, answer) in steps.into_iter().zip(answers) {
+            match step {
+                Step::Search => reader.search(answer)?,
+                Step::Left(left) if left.operation == STATUSES.name => {
+                    answer.json::<Vec<wire::Status>>()?.into_iter().for_each(|it| drop(reader.status(it)));
+                }
+                Step::Left(left) if left.operation == PRIORITIES.name => reader.priorities(answer, left)?,
+                Step::Left(left) => reader.changelogs(answer, left)?,
+            }
+        }
+        reader.page.names = reader.names.into_values().collect();
+        Ok(reader.page)
+    }
+
+    fn refusal(&self, answer: &Answer) -> Option<Refusal> {
+        refusal::of(answer)
+    }
+}
+
+fn still_good(cut: &Sweep, now: DateTime<Utc>) -> bool {
+    let keeps = if cut.since == FROM_THE_FIRST { TOKEN_KEEPS } else { RELATIVE_KEEPS };
+    now - cut.began < keeps
+}
+
+/// A sweep from the mark, or from what a sweep that waited too long had reached. Its questions left over are
+/// kept, from their first page on.
+fn start_over(mark: Option<DateTime<Utc>>, cut: Option<&Sweep>, now: DateTime<Utc>) -> Sweep {
+    let from = mark.max(cut.and_then(|cut| cut.reached));
+    let since = from.map_or(FROM_THE_FIRST.to_owned(), |from| {
+        format!("-{}m", ((now - from).num_minutes() + 1).max(1) + OVERLAP.num_minutes())
+    });
+    let dictionary = |it: &Operation| Pending { operation: it.name.to_owned(), cases: vec![], page: None };
+    let mut pending = vec![dictionary(&STATUSES), dictionary(&PRIORITIES)];
+    let left = cut.into_iter().flat_map(|cut| &cut.pending).filter(|left| left.operation == CHANGELOGS.name);
+    pending.extend(left.map(|left| Pending { page: None, ..left.clone() }));
+    let sweep = Sweep::new(now, since, pending);
+    Sweep { reached: cut.and_then(|cut| cut.reached), cases: cut.map_or(0, |cut| cut.cases), ..sweep }
+}
+
+/// Turns wire structs into a page.
+struct Reader {
+    page: Page,
+    names: BTreeMap<(Kind, Opaque), Named>,
+}
+
+impl Reader {
+    fn search(&mut self, answer: &Answer) -> Result<(), ReadError> {
+        let found: wire::Found = answer.json()?;
+        let issues: Vec<_> = found.issues.iter().map(|issue| issue.id.as_str().to_owned()).collect();
+        for issue in found.issues {
+            self.issue(issue);
+        }
+        self.page.next.saw(&self.page.cases);
+        if !issues.is_empty() {
+            let operation = CHANGELOGS.name.to_owned();
+            self.page.next.pending.push(Pending { operation, cases: issues, page: None });
+        }
+        self.page.next.page = match found.next_page_token {
+            Some(token) if !found.is_last => Place::After(token),
+            _ if found.is_last => Place::End,
+            _ => return Err(ReadError::Missing("nextPageToken or isLast")),
+        };
+        Ok(())
+    }
+
+    fn issue(&mut self, issue: wire::Issue) {
+        let fields = issue.fields;
+        let creator = fields.creator.and_then(|person| self.person(person));
+        let assignee = fields.assignee.and_then(|person| self.person(person));
+        let status = fields.status.map(|status| self.status(status));
+        let priority = fields.priority.map(|priority| self.priority(priority));
+        self.page.events.push(Event {
+            case: issue.id.clone(),
+            activity: Activity::Created,
+            resource: creator,
+            at: fields.created.0,
+            from: None,
+            to: None,
+            source: issue.id.clone(),
+        });
+        self.page.cases.push(Case {
+            id: issue.id,
+            key: issue.key,
+            created_at: fields.created.0,
+            updated_at: fields.updated.0,
+            status,
+            assignee,
+            priority,
+        });
+    }
+
+    fn changelogs(&mut self, answer: &Answer, asked: &Pending) -> Result<(), ReadError> {
+        let answered: wire::Changelogs = answer.json()?;
+        for log in answered.issue_change_logs {
+            for history in log.change_histories {
+                self.history(&log.issue_id, history)?;
+            }
+        }
+        if let Some(token) = answered.next_page_token {
+            self.page.next.pending.push(Pending { page: Some(token), ..asked.clone() });
+        }
+        Ok(())
+    }
+
+    fn history(&mut self, case: &Opaque, history: wire::History) -> Result<(), ReadError> {
+        let author = history.author.and_then(|person| self.person(person));
+        // One history may change a field twice, and which other items come with it is not documented: an event
+        // is known by the field and its turn among the items of that field.
+        let mut turns = BTreeMap::new();
+        for item in history.items {
+            let Some((activity, from, to)) = meaning(item) else { continue };
+            let turn: &mut u32 = turns.entry(activity.word()).or_default();
+            let source = format!("{}:{}", history.id, turn);
+            *turn += 1;
+            self.page.events.push(Event {
+                case: case.clone(),
+                activity,
+                resource: author.clone(),
+                at: history.created.0,
+                from,
+                to,
+                source: Opaque::new(source).ok_or(ReadError::Missing("a usable history id"))?,
+            });
+        }
+        Ok(())
+    }
+
+    fn priorities(&mut self, answer: &Answer, asked: &Pending) -> Result<(), ReadError> {
+        let answered: wire::Priorities = answer.json()?;
+        let count = answered.values.len();
+        for priority in answered.values {
+            self.priority(priority);
+        }
+        if !answered.is_last && count > 0 {
+            let start = asked.page.as_deref().and_then(|page| page.parse().ok()).unwrap_or(0);
+            let page = Some((start + count).to_string());
+            self.page.next.pending.push(Pending { page, ..asked.clone() });
+        }
+        Ok(())
+    }
+
+    fn person(&mut self, person: wire::Person) -> Option<Opaque> {
+        let id = person.account_id.0?;
+        if let Some(name) = person.display_name {
+            self.name(Kind::Person, &id, name, None);
+        }
+        Some(id)
+    }
+
+    fn status(&mut self, status: wire::Status) -> Opaque {
+        let stage = status.status_category.and_then(|category| match category.key.as_str() {
+            "new" => Some(Stage::ToDo),
+            "indeterminate" => Some(Stage::InProgress),
+            "done" => Some(Stage::Done),
+            _ => None,
+        });
+        self.name(Kind::Status, &status.id, status.name, stage);
+        status.id
+    }
+
+    fn priority(&mut self, priority: wire::Priority) -> Opaque {
+        self.name(Kind::Priority, &priority.id, priority.name, None);
+        priority.id
+    }
+
+    fn name(&mut self, kind: Kind, id: &Opaque, name: Name, stage: Option<Stage>) {
+        self.names.insert((kind, id.clone()), Named { kind, id: id.clone(), name, stage });
+    }
+}
+
+/// The event a change-log item stands for, if it is one of the followed fields.
+fn meaning(item: wire::Item) -> Option<(Activity, Option<Opaque>, Option<Opaque>)> {
+    let (from, to) = (item.from.0, item.to.0);
+    Some(match item.field_id? {
+        wire::Field::Status => (Activity::StatusChanged, from, to),
+        wire::Field::Assignee if to.is_none() => (Activity::Unassigned, from, to),
+        wire::Field::Assignee => (Activity::Assigned, from, to),
+        wire::Field::Priority => (Activity::PriorityChanged, from, to),
+        // Labels have no ids; their names stand in the strings, which are not read.
+        wire::Field::Labels => (Activity::Labelled, None, None),
+        wire::Field::Resolution => (Activity::ResolutionChanged, from, to),
+        wire::Field::IssueType => (Activity::TypeChanged, from, to),
+        wire::Field::Project => (Activity::Moved, from, to),
+        wire::Field::Other => return None,
+    })
+}
