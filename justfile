@@ -41,4 +41,4 @@ audit db="":
 # Feed a parser nonsense for so many seconds: `just fuzz github 60`
 fuzz target seconds:
     mkdir -p fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }}
-    RUSTFLAGS='{{ fuzz_flags }}' cargo run --release --locked --manifest-path fuzz/Cargo.toml --target "$(rustc --print host-tuple)" --bin {{ target }} -- -max_total_time={{ seconds }} fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }}
+    RUSTFLAGS='{{ fuzz_flags }}' cargo run --release --locked --manifest-path fuzz/Cargo.toml --target "$(rustc --print host-tuple)" --bin {{ target }} -- -max_total_time={{ seconds }} -artifact_prefix=fuzz/target/ fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }}
