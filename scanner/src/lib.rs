@@ -1,0 +1,7 @@
+//! TwinFlow: says where work waits, from workflow metadata alone.
+//!
+//! The binary is `main.rs`; this library is what it is made of, so that tests and benchmarks use the same code.
+//! Start reading at [`scan`], the loop everything else serves.
+
+pub mod clock;
+pub mod store;

@@ -1,0 +1,107 @@
+//! All SQL, nothing else. [`Store`] is what the rest of the program sees.
+//!
+//! Two engines tell the same story: SQLite (embedded, one tenant) and Postgres (many tenants, row-level
+//! security). `shared.rs` holds every statement both accept and is compiled once for each; `sqlite.rs` and
+//! `postgres.rs` hold what differs: how to open, how a tenant's transaction begins, and bulk ingest. One suite
+//! of tests runs over both.
+
+mod error;
+mod postgres;
+mod rows;
+mod sqlite;
+
+pub use error::StoreError;
+pub use rows::*;
+
+use crate::clock::Clock;
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use twinflow_connectors::{Event, Stream};
+use uuid::Uuid;
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The database as one tenant sees it. Every method is one transaction.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// `SQLite` or `Postgres`, with its version.
+    async fn engine(&self) -> Result<String>;
+
+    /// Adds a connection with its sealed credential and its streams.
+    async fn add_connection(&self, connection: &Connection, sealed: &[u8], streams: &[Stream]) -> Result<()>;
+    /// Oldest first.
+    async fn connections(&self) -> Result<Vec<Connection>>;
+    async fn connection(&self, name: &str) -> Result<Connection>;
+    async fn sealed_credential(&self, connection: &Connection) -> Result<Vec<u8>>;
+    async fn replace_credential(&self, connection: Uuid, sealed: &[u8]) -> Result<()>;
+    async fn streams(&self, connection: Uuid) -> Result<Vec<FollowedStream>>;
+
+    /// The connection's active scan; if it has none, a new one in the queue with the id handed in.
+    async fn open_scan(&self, connection: Uuid, fresh: Uuid) -> Result<Uuid>;
+    /// Takes a scan that is queued, or whose worker's lease has run out; `takeover` says that the worker is
+    /// known to be dead.
+    async fn claim(&self, scan: Uuid, owner: &str, lease: Duration, takeover: bool) -> Result<Option<Claim>>;
+    /// Keeps a page: events, cases, names, the cursor and the lease, all or nothing. How many events were new.
+    async fn keep(&self, claim: &Claim, page: &Kept<'_>) -> Result<u64>;
+    /// Holds a claim through a long wait.
+    async fn renew(&self, claim: &Claim) -> Result<()>;
+    /// Ends a claim. With [`State::Queued`] the scan goes back to the queue and is resumed later.
+    async fn settle(&self, claim: &Claim, outcome: &Outcome) -> Result<()>;
+    /// Newest first.
+    async fn scans(&self, limit: i64) -> Result<Vec<Scan>>;
+    async fn scan(&self, scan: Uuid) -> Result<Option<Scan>>;
+
+    /// In the order of time.
+    async fn events(&self, wanted: &Wanted) -> Result<Vec<LoggedEvent>>;
+    /// Cases in the order of their id, after the given one, each with its events in the order of time.
+    async fn cases_with_events(
+        &self,
+        connection: Uuid,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<(KnownCase, Vec<LoggedEvent>)>>;
+    async fn names(&self, connection: Uuid) -> Result<Names>;
+}
+
+/// Opens the embedded database, making or migrating it as needed.
+pub async fn open_embedded(file: &Path, tenant: Uuid, clock: Clock) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(sqlite::Engine::open(file, tenant, clock).await?))
+}
+
+/// Opens a Postgres database as one tenant. It must have been migrated, by another role.
+pub async fn open_server(url: &str, tenant: Uuid) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(postgres::Engine::open(url, tenant).await?))
+}
+
+/// Brings a Postgres database to this program's version; `url` logs in as the role that owns it.
+pub async fn migrate_server(url: &str) -> Result<()> {
+    postgres::migrate(url).await
+}
+
+/// Version of the newest migration this program knows.
+fn newest_migration() -> i64 {
+    postgres::MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+/// The id of an event: SHA-256 over the connection, the activity and the tool's own identity of the happening,
+/// each with its length before it, cut to a UUID of version 8 (RFC 9562, section 5.8). The same happening read
+/// twice has the same id, so overlap costs nothing and a page stored twice is stored once.
+pub fn event_id(connection: Uuid, event: &Event) -> Uuid {
+    let mut hash = Sha256::new();
+    for part in [connection.as_bytes().as_slice(), event.activity.word().as_bytes(), event.source.as_str().as_bytes()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let [first @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = digest;
+    uuid::Builder::from_custom_bytes(first).into_uuid()
+}
+
+/// A UUID of random bytes handed in.
+pub fn random_id(rng: &mut (impl rand::Rng + ?Sized)) -> Uuid {
+    use rand::RngExt as _;
+    uuid::Builder::from_random_bytes(rng.random()).into_uuid()
+}

@@ -1,0 +1,197 @@
+//! The server engine: many tenants, kept apart by row-level security.
+
+#[path = "shared.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
+mod shared;
+
+use super::{Result, StoreError};
+use chrono::{DateTime, Utc};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
+use sqlx::{ConnectOptions, Connection as _, Transaction};
+use std::str::FromStr;
+use twinflow_connectors::{Case, Event, Named, Opaque};
+use uuid::Uuid;
+
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+pub(super) struct Engine {
+    tenant: Uuid,
+    pool: PgPool,
+}
+
+/// Runs as the role that owns the schema, which serves nothing else.
+pub(super) async fn migrate(url: &str) -> Result<()> {
+    let mut owner = options(url)?.connect().await?;
+    MIGRATIONS.run(&mut owner).await?;
+    Ok(owner.close().await?)
+}
+
+fn options(url: &str) -> Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url)?;
+    Ok(options
+        .disable_statement_logging()
+        // A forgotten transaction, a runaway statement or a held lock ends by itself.
+        .options([
+            ("idle_in_transaction_session_timeout", "60s"),
+            ("statement_timeout", "60s"),
+            ("lock_timeout", "10s"),
+        ]))
+}
+
+impl Engine {
+    pub(super) async fn open(url: &str, tenant: Uuid) -> Result<Self> {
+        let pool = PgPoolOptions::new().max_connections(8).connect_with(options(url)?).await?;
+        let engine = Self { tenant, pool };
+        engine.has_no_power_over_tenants().await?;
+        engine.is_migrated().await?;
+        Ok(engine)
+    }
+
+    /// Row-level security does not hold for superusers, BYPASSRLS, or whoever may change the tables.
+    async fn has_no_power_over_tenants(&self) -> Result<()> {
+        let (superuser, bypasses, owns): (bool, bool, bool) = sqlx::query_as(
+            "SELECT r.rolsuper, r.rolbypassrls,
+                 EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                     WHERE n.nspname = 'public' AND pg_has_role(c.relowner, 'MEMBER'))
+             FROM pg_roles r WHERE r.rolname = current_user",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        match (superuser, bypasses, owns) {
+            (true, _, _) => Err(StoreError::TooMuchPower("it is a superuser")),
+            (_, true, _) => Err(StoreError::TooMuchPower("it has BYPASSRLS")),
+            (_, _, true) => Err(StoreError::TooMuchPower("it owns tables")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn is_migrated(&self) -> Result<()> {
+        let there: bool = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
+            .fetch_one(&self.pool)
+            .await?;
+        if !there {
+            return Err(StoreError::NotMigrated);
+        }
+        let applied: Vec<i64> =
+            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
+                .fetch_all(&self.pool)
+                .await?;
+        let known: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+        if let Some(found) = applied.iter().copied().find(|version| !known.contains(version)) {
+            return Err(StoreError::Newer { found, known: super::newest_migration() });
+        }
+        if applied.len() < known.len() { Err(StoreError::NotMigrated) } else { Ok(()) }
+    }
+
+    async fn describe(&self) -> Result<String> {
+        let version: String = sqlx::query_scalar("SHOW server_version").fetch_one(&self.pool).await?;
+        Ok(format!("Postgres {version}"))
+    }
+
+    async fn read(&self) -> Result<TenantTx> {
+        self.write().await
+    }
+
+    async fn write(&self) -> Result<TenantTx> {
+        let mut tx = self.pool.begin().await?;
+        // Local to the transaction, which is why nothing but a transaction can see rows. The time is the
+        // database's, so that workers whose clocks differ agree on leases.
+        let (_, now): (String, DateTime<Utc>) =
+            sqlx::query_as("SELECT set_config('app.tenant_id', $1, true), clock_timestamp()")
+                .bind(self.tenant.to_string())
+                .fetch_one(&mut *tx)
+                .await?;
+        Ok(TenantTx { tx, tenant: self.tenant, now })
+    }
+}
+
+/// A transaction that sees one tenant's rows: the only way in.
+struct TenantTx {
+    tx: Transaction<'static, Postgres>,
+    tenant: Uuid,
+    now: DateTime<Utc>,
+}
+
+fn text(ids: impl Iterator<Item = Option<Opaque>>) -> Vec<Option<String>> {
+    ids.map(|id| id.map(|id| id.as_str().to_owned())).collect()
+}
+
+impl TenantTx {
+    fn rows(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    async fn commit(self) -> Result<()> {
+        Ok(self.tx.commit().await?)
+    }
+
+    /// How many of them were new.
+    async fn insert_events(&mut self, connection: Uuid, events: &[Event]) -> Result<u64> {
+        let inserted = sqlx::query(
+            "INSERT INTO events (tenant_id, connection_id, id, case_id, activity, resource, at, from_id, to_id)
+             SELECT $1, $2, * FROM UNNEST($3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+                 $8::text[], $9::text[])
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(self.tenant)
+        .bind(connection)
+        .bind(events.iter().map(|it| super::event_id(connection, it)).collect::<Vec<_>>())
+        .bind(events.iter().map(|it| it.case.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|it| it.activity.word()).collect::<Vec<_>>())
+        .bind(text(events.iter().map(|it| it.resource.clone())))
+        .bind(events.iter().map(|it| it.at).collect::<Vec<_>>())
+        .bind(text(events.iter().map(|it| it.from.clone())))
+        .bind(text(events.iter().map(|it| it.to.clone())))
+        .execute(self.rows())
+        .await?;
+        Ok(inserted.rows_affected())
+    }
+
+    /// A case read again replaces what was known, unless that was newer.
+    async fn upsert_cases(&mut self, connection: Uuid, stream: &str, cases: &[Case]) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO cases (tenant_id, connection_id, stream, id, key, created_at, updated_at, status, assignee,
+                 priority)
+             SELECT DISTINCT ON (c.id) $1, $2, $3, c.* FROM UNNEST($4::text[], $5::text[], $6::timestamptz[],
+                 $7::timestamptz[], $8::text[], $9::text[], $10::text[])
+                 AS c (id, key, created_at, updated_at, status, assignee, priority)
+             ORDER BY c.id, c.updated_at DESC
+             ON CONFLICT (tenant_id, connection_id, id) DO UPDATE SET stream = excluded.stream,
+                 key = excluded.key, updated_at = excluded.updated_at, status = excluded.status,
+                 assignee = excluded.assignee, priority = excluded.priority
+             WHERE excluded.updated_at >= cases.updated_at",
+        )
+        .bind(self.tenant)
+        .bind(connection)
+        .bind(stream)
+        .bind(cases.iter().map(|it| it.id.as_str()).collect::<Vec<_>>())
+        .bind(cases.iter().map(|it| it.key.as_str()).collect::<Vec<_>>())
+        .bind(cases.iter().map(|it| it.created_at).collect::<Vec<_>>())
+        .bind(cases.iter().map(|it| it.updated_at).collect::<Vec<_>>())
+        .bind(text(cases.iter().map(|it| it.status.clone())))
+        .bind(text(cases.iter().map(|it| it.assignee.clone())))
+        .bind(text(cases.iter().map(|it| it.priority.clone())))
+        .execute(self.rows())
+        .await?;
+        Ok(())
+    }
+
+    async fn upsert_names(&mut self, connection: Uuid, names: &[Named]) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO names (tenant_id, connection_id, kind, id, name, stage)
+             SELECT $1, $2, * FROM UNNEST($3::text[], $4::text[], $5::text[], $6::text[])
+             ON CONFLICT (tenant_id, connection_id, kind, id) DO UPDATE SET name = excluded.name,
+                 stage = coalesce(excluded.stage, names.stage)",
+        )
+        .bind(self.tenant)
+        .bind(connection)
+        .bind(names.iter().map(|it| it.kind.word()).collect::<Vec<_>>())
+        .bind(names.iter().map(|it| it.id.as_str()).collect::<Vec<_>>())
+        .bind(names.iter().map(|it| it.name.as_str()).collect::<Vec<_>>())
+        .bind(names.iter().map(|it| it.stage.map(|stage| stage.word())).collect::<Vec<_>>())
+        .execute(self.rows())
+        .await?;
+        Ok(())
+    }
+}

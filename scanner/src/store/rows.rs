@@ -1,0 +1,177 @@
+//! What the store takes and gives: plain data, the same for both engines.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use twinflow_connectors::{Case, Cursor, Event, Kind, Named, Stage};
+use uuid::Uuid;
+
+/// One tool of one tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Connection {
+    pub id: Uuid,
+    /// Unique within the tenant; what people type.
+    pub name: String,
+    pub tool: String,
+    pub base_url: String,
+    pub account_id: String,
+    pub account_name: String,
+    pub created_at: DateTime<Utc>,
+}
+
+/// A stream of a connection, and how far it has been read.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct FollowedStream {
+    pub name: String,
+    #[sqlx(json)]
+    pub cursor: Cursor,
+    /// Cases known from it.
+    pub cases: i64,
+}
+
+/// How a scan stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum State {
+    Queued,
+    Running,
+    /// Everything there was has been read.
+    Complete,
+    /// Something could not be read; the reasons say what.
+    Partial,
+    /// The tool asked for a pause that is too long to sit out; it goes on after `until`.
+    Deferred,
+    /// A stream that had cases now shows none. Nobody deletes all work; a permission is likelier gone.
+    SuspiciousEmpty,
+    /// Nothing more can be read until a person acts.
+    Failed,
+}
+
+impl State {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+            Self::Deferred => "deferred",
+            Self::SuspiciousEmpty => "suspicious_empty",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One run over a connection's streams.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Scan {
+    pub id: Uuid,
+    pub connection_id: Uuid,
+    pub connection: String,
+    pub tool: String,
+    pub state: State,
+    pub created_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Deferred until.
+    pub until: Option<DateTime<Utc>>,
+    /// How often a worker took it up.
+    pub attempts: i64,
+    /// What happened and what to do, a sentence each.
+    #[sqlx(json)]
+    pub reasons: Vec<String>,
+    /// Sums over its streams.
+    pub pages: i64,
+    pub requests: i64,
+    pub cases: i64,
+    pub events_read: i64,
+    pub events_new: i64,
+    pub waited_ms: i64,
+}
+
+/// A worker's right to write for a scan. It ends when another worker's epoch is higher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub scan: Uuid,
+    pub connection: Uuid,
+    pub epoch: i64,
+    /// How long the claim holds after each page or renewal.
+    pub lease: Duration,
+}
+
+/// A page on its way into the event log, with where its stream stands afterwards.
+#[derive(Clone, Debug)]
+pub struct Kept<'a> {
+    pub stream: &'a str,
+    pub cursor: &'a Cursor,
+    pub cases: &'a [Case],
+    pub events: &'a [Event],
+    pub names: &'a [Named],
+    pub requests: u64,
+    pub waited: Duration,
+}
+
+/// How a scan ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub state: State,
+    pub reasons: Vec<String>,
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// A row of the event log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct LoggedEvent {
+    pub id: Uuid,
+    #[sqlx(rename = "connection_name")]
+    pub connection: String,
+    #[sqlx(rename = "case_id")]
+    pub case: String,
+    /// What people call the case, where a page said so.
+    pub key: Option<String>,
+    pub activity: String,
+    pub resource: Option<String>,
+    pub at: DateTime<Utc>,
+    #[sqlx(rename = "from_id")]
+    pub from: Option<String>,
+    #[sqlx(rename = "to_id")]
+    pub to: Option<String>,
+}
+
+/// A case as it stood when it was last read.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct KnownCase {
+    pub id: String,
+    pub key: String,
+    pub created_at: DateTime<Utc>,
+    pub status: Option<String>,
+}
+
+/// The dictionary of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(pub BTreeMap<(Kind, String), (String, Option<Stage>)>);
+
+impl Names {
+    /// What people call it; the id itself where no name is known.
+    pub fn name<'a>(&'a self, kind: Kind, id: &'a str) -> &'a str {
+        self.0.get(&(kind, id.to_owned())).map_or(id, |(name, _)| name)
+    }
+
+    pub fn stage(&self, status: &str) -> Option<Stage> {
+        self.0.get(&(Kind::Status, status.to_owned())).and_then(|(_, stage)| *stage)
+    }
+}
+
+/// Which events to show.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    pub connection: Option<Uuid>,
+    /// A case's id or key.
+    pub case: Option<String>,
+    pub since: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
+    /// Only what comes after this one, in the order of `at`, then `id`.
+    pub after: Option<(DateTime<Utc>, Uuid)>,
+    pub limit: i64,
+}

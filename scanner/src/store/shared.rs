@@ -1,0 +1,439 @@
+//! Every statement that both engines accept. This file is compiled twice, once inside `sqlite` and once inside
+//! `postgres`; `super` is the engine.
+
+use super::{Engine, TenantTx};
+use crate::store::{
+    Claim, Connection, FollowedStream, Kept, KnownCase, LoggedEvent, Names, Outcome, Result, Scan, State, Store,
+    StoreError, Wanted,
+};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::types::Json;
+use std::collections::HashMap;
+use std::time::Duration;
+use twinflow_connectors::{Cursor, Kind, Stage, Stream};
+use uuid::Uuid;
+
+/// A scan with its connection's names and the sums over its streams; ends before WHERE.
+macro_rules! scans {
+    () => {
+        "SELECT s.id, s.connection_id, c.name AS connection, c.tool, s.state, s.created_at, s.started_at,
+             s.finished_at, s.until, s.attempts, s.reasons,
+             CAST(coalesce(sum(t.pages), 0) AS bigint) AS pages,
+             CAST(coalesce(sum(t.requests), 0) AS bigint) AS requests,
+             CAST(coalesce(sum(t.cases), 0) AS bigint) AS cases,
+             CAST(coalesce(sum(t.events_read), 0) AS bigint) AS events_read,
+             CAST(coalesce(sum(t.events_new), 0) AS bigint) AS events_new,
+             CAST(coalesce(sum(t.waited_ms), 0) AS bigint) AS waited_ms
+         FROM scans s JOIN connections c ON c.tenant_id = s.tenant_id AND c.id = s.connection_id
+         LEFT JOIN scan_streams t ON t.tenant_id = s.tenant_id AND t.scan_id = s.id"
+    };
+}
+
+/// An event with its connection's name and its case's key; ends before WHERE.
+macro_rules! events {
+    () => {
+        "SELECT e.id, n.name AS connection_name, e.case_id, c.key, e.activity, e.resource, e.at, e.from_id, e.to_id
+         FROM events e
+         JOIN connections n ON n.tenant_id = e.tenant_id AND n.id = e.connection_id
+         LEFT JOIN cases c ON c.tenant_id = e.tenant_id AND c.connection_id = e.connection_id AND c.id = e.case_id"
+    };
+}
+
+#[async_trait]
+impl Store for Engine {
+    async fn engine(&self) -> Result<String> {
+        self.describe().await
+    }
+
+    async fn add_connection(&self, connection: &Connection, sealed: &[u8], streams: &[Stream]) -> Result<()> {
+        let mut tx = self.write().await?;
+        tx.insert_connection(connection).await?;
+        tx.put_credential(connection.id, sealed).await?;
+        for stream in streams {
+            tx.insert_stream(connection.id, &stream.name).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn connections(&self) -> Result<Vec<Connection>> {
+        let mut tx = self.read().await?;
+        let rows = sqlx::query_as(
+            "SELECT id, name, tool, base_url, account_id, account_name, created_at FROM connections
+             WHERE tenant_id = $1 ORDER BY created_at, id",
+        );
+        Ok(rows.bind(tx.tenant).fetch_all(tx.rows()).await?)
+    }
+
+    async fn connection(&self, name: &str) -> Result<Connection> {
+        let mut tx = self.read().await?;
+        let row = sqlx::query_as(
+            "SELECT id, name, tool, base_url, account_id, account_name, created_at FROM connections
+             WHERE tenant_id = $1 AND name = $2",
+        );
+        let row = row.bind(tx.tenant).bind(name).fetch_optional(tx.rows()).await?;
+        row.ok_or_else(|| StoreError::NoSuchConnection(name.to_owned()))
+    }
+
+    async fn sealed_credential(&self, connection: &Connection) -> Result<Vec<u8>> {
+        let mut tx = self.read().await?;
+        let row =
+            sqlx::query_scalar("SELECT sealed FROM credentials WHERE tenant_id = $1 AND connection_id = $2");
+        let row = row.bind(tx.tenant).bind(connection.id).fetch_optional(tx.rows()).await?;
+        row.ok_or_else(|| StoreError::NoCredential(connection.name.clone()))
+    }
+
+    async fn replace_credential(&self, connection: Uuid, sealed: &[u8]) -> Result<()> {
+        let mut tx = self.write().await?;
+        tx.put_credential(connection, sealed).await?;
+        tx.commit().await
+    }
+
+    async fn streams(&self, connection: Uuid) -> Result<Vec<FollowedStream>> {
+        let mut tx = self.read().await?;
+        let rows = sqlx::query_as(
+            "SELECT name, cursor, (SELECT count(*) FROM cases WHERE cases.tenant_id = streams.tenant_id
+                 AND cases.connection_id = streams.connection_id AND cases.stream = streams.name) AS cases
+             FROM streams WHERE tenant_id = $1 AND connection_id = $2 ORDER BY name",
+        );
+        Ok(rows.bind(tx.tenant).bind(connection).fetch_all(tx.rows()).await?)
+    }
+
+    async fn open_scan(&self, connection: Uuid, fresh: Uuid) -> Result<Uuid> {
+        let mut tx = self.write().await?;
+        let id = tx.open_scan(connection, fresh).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    async fn claim(&self, scan: Uuid, owner: &str, lease: Duration, takeover: bool) -> Result<Option<Claim>> {
+        let mut tx = self.write().await?;
+        let row: Option<(Uuid, i64)> = sqlx::query_as(
+            "UPDATE scans SET state = 'running', epoch = epoch + 1, owner = $3, lease_until = $4,
+                 attempts = attempts + 1, started_at = coalesce(started_at, $5)
+             WHERE tenant_id = $1 AND id = $2
+                 AND (state = 'queued' OR (state = 'running' AND ($6 OR lease_until < $5)))
+             RETURNING connection_id, epoch",
+        )
+        .bind(tx.tenant)
+        .bind(scan)
+        .bind(owner)
+        .bind(tx.now + lease)
+        .bind(tx.now)
+        .bind(takeover)
+        .fetch_optional(tx.rows())
+        .await?;
+        tx.commit().await?;
+        Ok(row.map(|(connection, epoch)| Claim { scan, connection, epoch, lease }))
+    }
+
+    async fn keep(&self, claim: &Claim, page: &Kept<'_>) -> Result<u64> {
+        let mut tx = self.write().await?;
+        // First, so that a worker that has been superseded writes nothing.
+        tx.hold(claim).await?;
+        let new = tx.insert_events(claim.connection, page.events).await?;
+        tx.upsert_cases(claim.connection, page.stream, page.cases).await?;
+        tx.upsert_names(claim.connection, page.names).await?;
+        tx.set_cursor(claim.connection, page.stream, page.cursor).await?;
+        tx.count(claim.scan, page, new).await?;
+        tx.commit().await?;
+        Ok(new)
+    }
+
+    async fn renew(&self, claim: &Claim) -> Result<()> {
+        let mut tx = self.write().await?;
+        tx.hold(claim).await?;
+        tx.commit().await
+    }
+
+    async fn settle(&self, claim: &Claim, outcome: &Outcome) -> Result<()> {
+        let mut tx = self.write().await?;
+        tx.hold(claim).await?;
+        let finished = (outcome.state != State::Queued).then_some(tx.now);
+        sqlx::query(
+            "UPDATE scans SET state = $3, reasons = $4, until = $5, finished_at = $6, owner = NULL,
+                 lease_until = NULL
+             WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(tx.tenant)
+        .bind(claim.scan)
+        .bind(outcome.state.word())
+        .bind(Json(&outcome.reasons))
+        .bind(outcome.until)
+        .bind(finished)
+        .execute(tx.rows())
+        .await?;
+        tx.commit().await
+    }
+
+    async fn scans(&self, limit: i64) -> Result<Vec<Scan>> {
+        let mut tx = self.read().await?;
+        let rows = sqlx::query_as(concat!(scans!(), " WHERE s.tenant_id = $1 GROUP BY s.tenant_id, s.id, c.name, c.tool ORDER BY s.created_at DESC, s.id LIMIT $2"));
+        Ok(rows.bind(tx.tenant).bind(limit).fetch_all(tx.rows()).await?)
+    }
+
+    async fn scan(&self, scan: Uuid) -> Result<Option<Scan>> {
+        let mut tx = self.read().await?;
+        let row = sqlx::query_as(concat!(scans!(), " WHERE s.tenant_id = $1 AND s.id = $2 GROUP BY s.tenant_id, s.id, c.name, c.tool"));
+        Ok(row.bind(tx.tenant).bind(scan).fetch_optional(tx.rows()).await?)
+    }
+
+    async fn events(&self, wanted: &Wanted) -> Result<Vec<LoggedEvent>> {
+        let mut tx = self.read().await?;
+        match &wanted.case {
+            Some(case) => tx.events_of_case(case, wanted).await,
+            None => tx.events_by_time(wanted).await,
+        }
+    }
+
+    async fn cases_with_events(
+        &self,
+        connection: Uuid,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<(KnownCase, Vec<LoggedEvent>)>> {
+        let mut tx = self.read().await?;
+        let cases: Vec<KnownCase> = sqlx::query_as(
+            "SELECT id, key, created_at, status FROM cases
+             WHERE tenant_id = $1 AND connection_id = $2 AND id > $3 ORDER BY id LIMIT $4",
+        )
+        .bind(tx.tenant)
+        .bind(connection)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(tx.rows())
+        .await?;
+        let Some(last) = cases.last() else { return Ok(vec![]) };
+        let mut events = tx.events_between(connection, after, &last.id).await?;
+        Ok(cases
+            .into_iter()
+            .map(|case| {
+                let its_own = events.remove(&case.id).unwrap_or_default();
+                (case, its_own)
+            })
+            .collect())
+    }
+
+    async fn names(&self, connection: Uuid) -> Result<Names> {
+        let mut tx = self.read().await?;
+        let rows: Vec<(String, String, String, Option<String>)> = sqlx::query_as(
+            "SELECT kind, id, name, stage FROM names WHERE tenant_id = $1 AND connection_id = $2",
+        )
+        .bind(tx.tenant)
+        .bind(connection)
+        .fetch_all(tx.rows())
+        .await?;
+        let known = |(kind, id, name, stage): (String, String, String, Option<String>)| {
+            let stage = stage.as_deref().and_then(Stage::from_word);
+            Some(((Kind::from_word(&kind)?, id), (name, stage)))
+        };
+        Ok(Names(rows.into_iter().filter_map(known).collect()))
+    }
+}
+
+impl TenantTx {
+    async fn insert_connection(&mut self, connection: &Connection) -> Result<()> {
+        sqlx::query("INSERT INTO tenants (tenant_id, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(self.tenant)
+            .bind(self.now)
+            .execute(self.rows())
+            .await?;
+        let inserted = sqlx::query(
+            "INSERT INTO connections (tenant_id, id, name, tool, base_url, account_id, account_name, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        )
+        .bind(self.tenant)
+        .bind(connection.id)
+        .bind(&connection.name)
+        .bind(&connection.tool)
+        .bind(&connection.base_url)
+        .bind(&connection.account_id)
+        .bind(&connection.account_name)
+        .bind(connection.created_at)
+        .execute(self.rows())
+        .await?;
+        match inserted.rows_affected() {
+            1 => Ok(()),
+            _ => Err(StoreError::NameTaken(connection.name.clone())),
+        }
+    }
+
+    async fn put_credential(&mut self, connection: Uuid, sealed: &[u8]) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO credentials (tenant_id, connection_id, sealed, sealed_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (tenant_id, connection_id)
+                 DO UPDATE SET sealed = excluded.sealed, sealed_at = excluded.sealed_at",
+        )
+        .bind(self.tenant)
+        .bind(connection)
+        .bind(sealed)
+        .bind(self.now)
+        .execute(self.rows())
+        .await?;
+        Ok(())
+    }
+
+    async fn insert_stream(&mut self, connection: Uuid, name: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO streams (tenant_id, connection_id, name, cursor) VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(self.tenant)
+        .bind(connection)
+        .bind(name)
+        .bind(Json(Cursor::default()))
+        .execute(self.rows())
+        .await?;
+        Ok(())
+    }
+
+    async fn open_scan(&mut self, connection: Uuid, fresh: Uuid) -> Result<Uuid> {
+        sqlx::query(
+            "INSERT INTO scans (tenant_id, id, connection_id, state, created_at)
+             VALUES ($1, $2, $3, 'queued', $4) ON CONFLICT DO NOTHING",
+        )
+        .bind(self.tenant)
+        .bind(fresh)
+        .bind(connection)
+        .bind(self.now)
+        .execute(self.rows())
+        .await?;
+        let active = sqlx::query_scalar(
+            "SELECT id FROM scans WHERE tenant_id = $1 AND connection_id = $2 AND state IN ('queued', 'running')",
+        );
+        Ok(active.bind(self.tenant).bind(connection).fetch_one(self.rows()).await?)
+    }
+
+    /// The fence: goes on only while the claim's epoch is the scan's, and extends the lease.
+    async fn hold(&mut self, claim: &Claim) -> Result<()> {
+        let held = sqlx::query(
+            "UPDATE scans SET lease_until = $4
+             WHERE tenant_id = $1 AND id = $2 AND epoch = $3 AND state = 'running'",
+        )
+        .bind(self.tenant)
+        .bind(claim.scan)
+        .bind(claim.epoch)
+        .bind(self.now + claim.lease)
+        .execute(self.rows())
+        .await?;
+        if held.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Fenced) }
+    }
+
+    async fn set_cursor(&mut self, connection: Uuid, stream: &str, cursor: &Cursor) -> Result<()> {
+        sqlx::query(
+            "UPDATE streams SET cursor = $4 WHERE tenant_id = $1 AND connection_id = $2 AND name = $3",
+        )
+        .bind(self.tenant)
+        .bind(connection)
+        .bind(stream)
+        .bind(Json(cursor))
+        .execute(self.rows())
+        .await?;
+        Ok(())
+    }
+
+    async fn count(&mut self, scan: Uuid, page: &Kept<'_>, new: u64) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO scan_streams
+                 (tenant_id, scan_id, stream, pages, requests, cases, events_read, events_new, waited_ms)
+             VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8)
+             ON CONFLICT (tenant_id, scan_id, stream) DO UPDATE SET
+                 pages = scan_streams.pages + 1,
+                 requests = scan_streams.requests + excluded.requests,
+                 cases = scan_streams.cases + excluded.cases,
+                 events_read = scan_streams.events_read + excluded.events_read,
+                 events_new = scan_streams.events_new + excluded.events_new,
+                 waited_ms = scan_streams.waited_ms + excluded.waited_ms",
+        )
+        .bind(self.tenant)
+        .bind(scan)
+        .bind(page.stream)
+        .bind(page.requests as i64)
+        .bind(page.cases.len() as i64)
+        .bind(page.events.len() as i64)
+        .bind(new as i64)
+        .bind(page.waited.as_millis() as i64)
+        .execute(self.rows())
+        .await?;
+        Ok(())
+    }
+
+    async fn events_by_time(&mut self, wanted: &Wanted) -> Result<Vec<LoggedEvent>> {
+        let (after, last) = wanted.after.unwrap_or((DateTime::UNIX_EPOCH, Uuid::nil()));
+        let rows = sqlx::query_as(concat!(
+            events!(),
+            " WHERE e.tenant_id = $1 AND ($2 IS NULL OR e.connection_id = $2)
+                AND e.at >= $3 AND e.at < $4 AND (e.at, e.id) > ($5, $6)
+              ORDER BY e.at, e.id LIMIT $7"
+        ));
+        let rows = rows
+            .bind(self.tenant)
+            .bind(wanted.connection)
+            .bind(wanted.since.unwrap_or(DateTime::UNIX_EPOCH))
+            .bind(wanted.until.unwrap_or(FAR))
+            .bind(after)
+            .bind(last)
+            .bind(wanted.limit);
+        Ok(rows.fetch_all(self.rows()).await?)
+    }
+
+    async fn events_of_case(&mut self, case: &str, wanted: &Wanted) -> Result<Vec<LoggedEvent>> {
+        let known: Option<i64> = sqlx::query_scalar(
+            "SELECT count(*) FROM cases WHERE tenant_id = $1 AND (key = $2 OR id = $2)",
+        )
+        .bind(self.tenant)
+        .bind(case)
+        .fetch_optional(self.rows())
+        .await?;
+        if known.unwrap_or(0) == 0 {
+            return Err(StoreError::NoSuchCase(case.to_owned()));
+        }
+        let (after, last) = wanted.after.unwrap_or((DateTime::UNIX_EPOCH, Uuid::nil()));
+        let rows = sqlx::query_as(concat!(
+            events!(),
+            " WHERE e.tenant_id = $1 AND ($2 IS NULL OR e.connection_id = $2)
+                AND e.at >= $3 AND e.at < $4 AND (e.at, e.id) > ($5, $6) AND (c.key = $8 OR c.id = $8)
+              ORDER BY e.at, e.id LIMIT $7"
+        ));
+        let rows = rows
+            .bind(self.tenant)
+            .bind(wanted.connection)
+            .bind(wanted.since.unwrap_or(DateTime::UNIX_EPOCH))
+            .bind(wanted.until.unwrap_or(FAR))
+            .bind(after)
+            .bind(last)
+            .bind(wanted.limit)
+            .bind(case);
+        Ok(rows.fetch_all(self.rows()).await?)
+    }
+
+    async fn events_between(
+        &mut self,
+        connection: Uuid,
+        after: &str,
+        last: &str,
+    ) -> Result<HashMap<String, Vec<LoggedEvent>>> {
+        let rows: Vec<LoggedEvent> = sqlx::query_as(
+            "SELECT id, '' AS connection_name, case_id, NULL AS key, activity, resource, at, from_id, to_id
+             FROM events WHERE tenant_id = $1 AND connection_id = $2 AND case_id > $3 AND case_id <= $4
+             ORDER BY case_id, at, id",
+        )
+        .bind(self.tenant)
+        .bind(connection)
+        .bind(after)
+        .bind(last)
+        .fetch_all(self.rows())
+        .await?;
+        let mut by_case: HashMap<_, Vec<_>> = HashMap::new();
+        for event in rows {
+            by_case.entry(event.case.clone()).or_default().push(event);
+        }
+        Ok(by_case)
+    }
+}
+
+/// Later than every time a connector believes.
+const FAR: DateTime<Utc> = match DateTime::from_timestamp(7_258_118_400, 0) {
+    Some(year_2200) => year_2200,
+    None => DateTime::UNIX_EPOCH,
+};

@@ -1,0 +1,166 @@
+//! The embedded engine: one file, one writer, readers beside it.
+
+#[path = "shared.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
+mod shared;
+
+use super::{Result, StoreError};
+use crate::clock::Clock;
+use chrono::{DateTime, Utc};
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    Sqlite, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, QueryBuilder, Transaction};
+use std::path::Path;
+use std::time::Duration;
+use twinflow_connectors::{Case, Event, Named};
+use uuid::Uuid;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// Rows a multi-row INSERT carries. Row by row, each statement costs a hop to SQLite's thread.
+const BATCH: usize = 500;
+
+pub(super) struct Engine {
+    tenant: Uuid,
+    clock: Clock,
+    /// SQLite has one writer; a pool of one makes others wait in line instead of failing as busy.
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Engine {
+    pub(super) async fn open(file: &Path, tenant: Uuid, clock: Clock) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL keeps the last page through a power cut as well; a page is one commit, so it costs little.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("cache_size", "-8192")
+            .disable_statement_logging();
+        let damaged = |error: sqlx::Error| match StoreError::from(error) {
+            // SQLITE_NOTADB, SQLITE_CORRUPT, SQLITE_CANTOPEN.
+            StoreError::Database(code) if ["code 26", "code 11", "code 14"].contains(&code.as_str()) => {
+                StoreError::Damaged(file.to_owned())
+            }
+            other => other,
+        };
+        let writer =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(damaged)?;
+        MIGRATIONS.run(&writer).await?;
+        let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(damaged)?;
+        Ok(Self { tenant, clock, writer, readers })
+    }
+
+    async fn describe(&self) -> Result<String> {
+        let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&self.readers).await?;
+        Ok(format!("SQLite {version}"))
+    }
+
+    async fn read(&self) -> Result<TenantTx> {
+        Ok(TenantTx { tx: self.readers.begin().await?, tenant: self.tenant, now: self.clock.now() })
+    }
+
+    async fn write(&self) -> Result<TenantTx> {
+        // A plain BEGIN takes the write lock only at the first write, too late to wait for it.
+        let tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(TenantTx { tx, tenant: self.tenant, now: self.clock.now() })
+    }
+}
+
+/// A transaction as the one tenant.
+struct TenantTx {
+    tx: Transaction<'static, Sqlite>,
+    tenant: Uuid,
+    now: DateTime<Utc>,
+}
+
+impl TenantTx {
+    fn rows(&mut self) -> &mut SqliteConnection {
+        &mut self.tx
+    }
+
+    async fn commit(self) -> Result<()> {
+        Ok(self.tx.commit().await?)
+    }
+
+    /// How many of them were new.
+    async fn insert_events(&mut self, connection: Uuid, events: &[Event]) -> Result<u64> {
+        let mut new = 0;
+        for batch in events.chunks(BATCH) {
+            let mut insert = QueryBuilder::new(
+                "INSERT INTO events (tenant_id, id, connection_id, case_id, activity, resource, at, from_id, to_id) ",
+            );
+            insert.push_values(batch, |mut row, event| {
+                row.push_bind(self.tenant)
+                    .push_bind(super::event_id(connection, event))
+                    .push_bind(connection)
+                    .push_bind(event.case.as_str())
+                    .push_bind(event.activity.word())
+                    .push_bind(event.resource.as_ref().map(|id| id.as_str()))
+                    .push_bind(event.at)
+                    .push_bind(event.from.as_ref().map(|id| id.as_str()))
+                    .push_bind(event.to.as_ref().map(|id| id.as_str()));
+            });
+            insert.push(" ON CONFLICT DO NOTHING");
+            new += insert.build().persistent(batch.len() == BATCH).execute(self.rows()).await?.rows_affected();
+        }
+        Ok(new)
+    }
+
+    /// A case read again replaces what was known, unless that was newer.
+    async fn upsert_cases(&mut self, connection: Uuid, stream: &str, cases: &[Case]) -> Result<()> {
+        for batch in cases.chunks(BATCH) {
+            let mut insert = QueryBuilder::new(
+                "INSERT INTO cases (tenant_id, connection_id, id, stream, key, created_at, updated_at, status,
+                     assignee, priority) ",
+            );
+            insert.push_values(batch, |mut row, case| {
+                row.push_bind(self.tenant)
+                    .push_bind(connection)
+                    .push_bind(case.id.as_str())
+                    .push_bind(stream)
+                    .push_bind(case.key.as_str())
+                    .push_bind(case.created_at)
+                    .push_bind(case.updated_at)
+                    .push_bind(case.status.as_ref().map(|id| id.as_str()))
+                    .push_bind(case.assignee.as_ref().map(|id| id.as_str()))
+                    .push_bind(case.priority.as_ref().map(|id| id.as_str()));
+            });
+            insert.push(
+                " ON CONFLICT (tenant_id, connection_id, id) DO UPDATE SET stream = excluded.stream,
+                     key = excluded.key, updated_at = excluded.updated_at, status = excluded.status,
+                     assignee = excluded.assignee, priority = excluded.priority
+                 WHERE excluded.updated_at >= cases.updated_at",
+            );
+            insert.build().persistent(false).execute(self.rows()).await?;
+        }
+        Ok(())
+    }
+
+    async fn upsert_names(&mut self, connection: Uuid, names: &[Named]) -> Result<()> {
+        for batch in names.chunks(BATCH) {
+            let mut insert =
+                QueryBuilder::new("INSERT INTO names (tenant_id, connection_id, kind, id, name, stage) ");
+            insert.push_values(batch, |mut row, named| {
+                row.push_bind(self.tenant)
+                    .push_bind(connection)
+                    .push_bind(named.kind.word())
+                    .push_bind(named.id.as_str())
+                    .push_bind(named.name.as_str())
+                    .push_bind(named.stage.map(|stage| stage.word()));
+            });
+            insert.push(
+                " ON CONFLICT (tenant_id, connection_id, kind, id) DO UPDATE SET name = excluded.name,
+                     stage = coalesce(excluded.stage, names.stage)",
+            );
+            insert.build().persistent(false).execute(self.rows()).await?;
+        }
+        Ok(())
+    }
+}
