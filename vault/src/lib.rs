@@ -1,7 +1,7 @@
 //! Seals the credentials of connections, and opens them again for their owner alone.
 //!
 //! Start with [`Vault`]: `seal`, `open`, `reseal`. Every value is bound to its [`Owner`] (tenant, connection,
-//! table, column), so a row copied anywhere else does not open. Keys are a [`KeySet`]:
+//! table, column), so a row copied anywhere else does not open. Keys come from a [`KeySource`] as a [`KeySet`]:
 //! one key that seals, any number that only open.
 //!
 //! ```
@@ -63,8 +63,12 @@ mod format;
 mod keyfile;
 mod keys;
 mod seal;
+mod source;
 
 pub use format::{MAX_PLAINTEXT, NotSealed, OVERHEAD, Owner, Sealed, TooLong};
 pub use keyfile::KeyFileError;
 pub use keys::{KeyId, KeySet, NotAKeyId, Weakness};
 pub use seal::{OpenError, Vault};
+pub use source::{
+    CREDENTIAL_NAME, CREDENTIALS_DIRECTORY, CreateError, KeySource, SourceError, VARIABLE, create_key_file,
+};

@@ -9,6 +9,10 @@ mod given;
 #[cfg(test)]
 mod key_files;
 #[cfg(test)]
+mod key_sources;
+#[cfg(test)]
+mod output;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 mod rotation;
