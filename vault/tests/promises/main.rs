@@ -7,6 +7,8 @@ mod freshness;
 #[cfg(test)]
 mod given;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod key_files;
 #[cfg(test)]
 mod key_sources;
