@@ -3,5 +3,11 @@
 //! The binary is `main.rs`; this library is what it is made of, so that tests and benchmarks use the same code.
 //! Start reading at [`scan`], the loop everything else serves.
 
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod connect;
+pub mod insight;
+mod log;
+pub mod scan;
 pub mod store;

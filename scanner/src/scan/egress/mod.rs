@@ -1,0 +1,210 @@
+//! The one HTTP client of the product. A request leaves only if it is an operation of the connection's contract,
+//! only to the host the connection is pinned to, and only to an address that was checked.
+
+mod pin;
+
+pub use pin::{Allowed, BadOrigin, NotAllowed, Pin};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use twinflow_connectors::{Answer, Contract, Method, Request};
+
+/// What keeps an answer from doing harm.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// From the first byte sent to the last one read; shorter than a lease.
+    pub deadline: Duration,
+    /// Bytes of a decoded body.
+    pub biggest: usize,
+    /// Requests of one connection at a time.
+    pub side_by_side: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(30), biggest: 16 << 20, side_by_side: 8 }
+    }
+}
+
+/// Why no answer came. Nothing of the request, the answer or an address is quoted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    #[error("operation {0:?} is not in the contract of this connection; nothing was sent")]
+    NotInContract(&'static str),
+    #[error(
+        "{host} resolves to an address inside a private network; list it in TWINFLOW_EGRESS_ALLOW if it belongs there"
+    )]
+    Private { host: String },
+    #[error("{0} cannot be reached; check the network, the name and the certificate")]
+    Unreachable(String),
+    #[error("no whole answer came within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    #[error("the connection broke off in the middle of an answer")]
+    CutShort,
+    #[error("the answer is larger than {} MiB", .0 >> 20)]
+    TooBig(usize),
+    #[error("the answer points elsewhere (HTTP {0}); credentials are not carried there: check --base-url")]
+    Redirected(u16),
+    #[error("the credential holds characters that no header can carry; connect again")]
+    BadCredential,
+    #[error("no HTTP client could be made")]
+    NoClient,
+}
+
+impl SendError {
+    /// Whether the same request may succeed later.
+    pub fn is_passing(&self) -> bool {
+        !matches!(self, Self::NotInContract(_) | Self::Private { .. } | Self::BadCredential | Self::NoClient)
+    }
+}
+
+/// A way out for one connection.
+pub struct Egress {
+    client: Client,
+    pin: Pin,
+    contract: &'static Contract,
+    authorization: HeaderValue,
+    permits: Semaphore,
+    bounds: Bounds,
+}
+
+impl std::fmt::Debug for Egress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Egress")
+            .field("tool", &self.contract.tool)
+            .field("pin", &self.pin)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Egress {
+    pub fn new(
+        contract: &'static Contract,
+        pin: Pin,
+        token: &SecretString,
+        bounds: Bounds,
+    ) -> Result<Self, SendError> {
+        Ok(Self {
+            client: client(&pin, bounds)?,
+            authorization: bearer(token)?,
+            pin,
+            contract,
+            permits: Semaphore::new(bounds.side_by_side),
+            bounds,
+        })
+    }
+
+    pub async fn send(&self, request: &Request) -> Result<Answer, SendError> {
+        let operation = request.operation();
+        if !self.contract.allows(request) {
+            return Err(SendError::NotInContract(operation.name));
+        }
+        let method = match operation.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+        };
+        let mut sending = self
+            .client
+            .request(method, self.pin.url(operation.path, request.query()))
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(ACCEPT, "application/json");
+        if let Some(body) = request.body() {
+            sending = sending.header(CONTENT_TYPE, "application/json").body(body.to_owned());
+        }
+        // Closed never: the semaphore lives as long as `self`.
+        let _permit = self.permits.acquire().await.map_err(|_| SendError::NoClient)?;
+        let response = sending.send().await.map_err(|error| self.complaint(&error))?;
+        self.receive(response).await
+    }
+
+    async fn receive(&self, mut response: reqwest::Response) -> Result<Answer, SendError> {
+        let status = response.status();
+        if status.is_redirection() {
+            return Err(SendError::Redirected(status.as_u16()));
+        }
+        let text = |value: &HeaderValue| value.to_str().map(str::to_owned).ok();
+        let headers =
+            response.headers().iter().filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
+        let headers = headers.collect();
+        let mut body = Vec::new();
+        // Counted as they are decoded, so that a small answer cannot unfold into a large one.
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.complaint(&error))? {
+            if body.len() + chunk.len() > self.bounds.biggest {
+                return Err(SendError::TooBig(self.bounds.biggest));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer::new(status.as_u16(), headers, body))
+    }
+
+    /// reqwest's errors name the URL, and a URL can hold what was asked for: only their kind is kept.
+    fn complaint(&self, error: &reqwest::Error) -> SendError {
+        let mut cause = std::error::Error::source(error);
+        while let Some(inner) = cause {
+            if inner.is::<PrivateAddress>() {
+                return SendError::Private { host: self.pin.host().to_owned() };
+            }
+            cause = inner.source();
+        }
+        if error.is_timeout() {
+            SendError::TimedOut(self.bounds.deadline)
+        } else if error.is_connect() {
+            SendError::Unreachable(self.pin.host().to_owned())
+        } else {
+            SendError::CutShort
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the only HTTP client of the product")]
+fn client(pin: &Pin, bounds: Bounds) -> Result<Client, SendError> {
+    // The process-wide choice; a second call changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .user_agent(concat!("twinflow/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .timeout(bounds.deadline)
+        .connect_timeout(bounds.deadline / 3)
+        .dns_resolver(Arc::new(Checked { private_too: pin.is_listed() }))
+        .build()
+        .map_err(|_| SendError::NoClient)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one header that carries a credential")]
+fn bearer(token: &SecretString) -> Result<HeaderValue, SendError> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+        .map_err(|_| SendError::BadCredential)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Resolves a name and hands over only addresses that passed, so that the one connected to is the one checked.
+struct Checked {
+    private_too: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("only private addresses")]
+struct PrivateAddress;
+
+impl Resolve for Checked {
+    fn resolve(&self, name: Name) -> Resolving {
+        let private_too = self.private_too;
+        Box::pin(async move {
+            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let passed: Vec<_> =
+                found.iter().copied().filter(|it| private_too || pin::is_public(it.ip())).collect();
+            if passed.is_empty() && !found.is_empty() {
+                return Err(PrivateAddress.into());
+            }
+            Ok(Box::new(passed.into_iter()) as Addrs)
+        })
+    }
+}
