@@ -115,6 +115,14 @@ impl Sweep {
         Self { began, since, page: Place::First, reached: None, pending, cases: 0, halved: 0 }
     }
 
+    /// This fresh sweep in place of one that cannot go on: what that one had reached and left over is kept. Its
+    /// questions are asked from their first page, since their page tokens may have died with it.
+    pub fn in_place_of(mut self, cut: &Sweep) -> Self {
+        let left = cut.pending.iter().filter(|left| !left.cases.is_empty());
+        self.pending.extend(left.map(|left| Pending { page: None, ..left.clone() }));
+        Self { reached: self.reached.max(cut.reached), cases: self.cases + cut.cases, ..self }
+    }
+
     pub fn is_done(&self) -> bool {
         self.page == Place::End && self.pending.is_empty()
     }

@@ -158,7 +158,8 @@ impl Connector for Jira {
     fn begin(&self, at: &Cursor, now: DateTime<Utc>) -> Sweep {
         match &at.sweep {
             Some(cut) if still_good(cut, now) => cut.clone(),
-            cut => start_over(at.mark, cut.as_ref(), now),
+            Some(cut) => sweep_from(at.mark.max(cut.reached), now).in_place_of(cut),
+            None => sweep_from(at.mark, now),
         }
     }
 
@@ -218,19 +219,13 @@ fn still_good(cut: &Sweep, now: DateTime<Utc>) -> bool {
     now - cut.began < keeps
 }
 
-/// A sweep from the mark, or from what a sweep that waited too long had reached. Its questions left over are
-/// kept, from their first page on.
-fn start_over(mark: Option<DateTime<Utc>>, cut: Option<&Sweep>, now: DateTime<Utc>) -> Sweep {
-    let from = mark.max(cut.and_then(|cut| cut.reached));
+/// Everything that changed since `from`, after the dictionaries.
+fn sweep_from(from: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Sweep {
     let since = from.map_or(FROM_THE_FIRST.to_owned(), |from| {
         format!("-{}m", ((now - from).num_minutes() + 1).max(1) + OVERLAP.num_minutes())
     });
     let dictionary = |it: &Operation| Pending { operation: it.name.to_owned(), cases: vec![], page: None };
-    let mut pending = vec![dictionary(&STATUSES), dictionary(&PRIORITIES)];
-    let left = cut.into_iter().flat_map(|cut| &cut.pending).filter(|left| left.operation == CHANGELOGS.name);
-    pending.extend(left.map(|left| Pending { page: None, ..left.clone() }));
-    let sweep = Sweep::new(now, since, pending);
-    Sweep { reached: cut.and_then(|cut| cut.reached), cases: cut.map_or(0, |cut| cut.cases), ..sweep }
+    Sweep::new(now, since, vec![dictionary(&STATUSES), dictionary(&PRIORITIES)])
 }
 
 /// Turns wire structs into a page.

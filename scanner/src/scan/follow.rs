@@ -1,0 +1,310 @@
+//! One stream from where it was left to its end: asked → read → kept, page by page. All control flow of a scan
+//! is here: retries, waits, checkpoints, stopping. Nothing per tool is.
+
+use super::Scanner;
+use super::egress::Egress;
+use super::failure::{Circumstances, Failure, Verdict};
+use super::watch::{Doing, Progress};
+use crate::store::{Claim, Connection, FollowedStream, Kept};
+use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+use twinflow_connectors::{Connector, Cursor, Kind, Named, Opaque, Page, Stream, Sweep};
+
+/// How a stream ended in this scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Complete,
+    /// Read to its end, but something in it could not be.
+    Partial(Vec<String>),
+    /// It had cases, and now shows none.
+    SuspiciousEmpty,
+    Deferred {
+        until: DateTime<Utc>,
+        why: String,
+    },
+    /// This stream cannot be read; others may.
+    Failed(String),
+    /// Nothing of the connection can be read.
+    Stopped(String),
+    /// Told to stop; goes on from the page it kept.
+    Interrupted,
+    /// Another worker has the scan.
+    Yielded,
+}
+
+/// Empty pages in a row before a tool is taken to be going in circles.
+const EMPTY_PAGES: u32 = 50;
+
+pub(super) struct Follower<'a> {
+    pub(super) scanner: &'a Scanner,
+    pub(super) connector: &'static dyn Connector,
+    pub(super) egress: &'a Egress,
+    pub(super) claim: &'a Claim,
+    pub(super) connection: &'a Connection,
+    pub(super) stream: Stream,
+    pub(super) progress: Progress,
+    seen: Seen,
+    written: HashMap<(Kind, Opaque), Named>,
+}
+
+/// A page that was read, and what it took.
+struct Turn {
+    page: Page,
+    requests: u64,
+    waited: Duration,
+}
+
+impl<'a> Follower<'a> {
+    pub(super) fn new(
+        scanner: &'a Scanner,
+        connector: &'static dyn Connector,
+        egress: &'a Egress,
+        claim: &'a Claim,
+        connection: &'a Connection,
+        stream: Stream,
+    ) -> Self {
+        let (progress, seen, written) = (Progress::default(), Seen::default(), HashMap::new());
+        Self { scanner, connector, egress, claim, connection, stream, progress, seen, written }
+    }
+
+    /// Reads the stream to its end, or to what stops it.
+    pub(super) async fn follow(mut self, followed: FollowedStream) -> End {
+        let end = match self.read_on(&followed).await {
+            Ok(end) | Err(end) => end,
+        };
+        self.progress.now = Doing::Ended { word: end.word(), why: end.why() };
+        self.show();
+        end
+    }
+
+    /// The loop. The next page is fetched while this one is stored.
+    async fn read_on(&mut self, followed: &FollowedStream) -> Result<End, End> {
+        let mut cursor = followed.cursor.clone();
+        let mut skipped = BTreeSet::new();
+        let sweep = self.connector.begin(&cursor, self.scanner.clock.now());
+        let mut turn = self.turn(sweep).await?;
+        loop {
+            let next = turn.page.next.clone();
+            skipped.extend(turn.page.skipped.iter().map(|why| (*why).to_owned()));
+            cursor = cursor.after(next.clone());
+            let names = self.unwritten(&turn.page.names);
+            let (kept, fetched) = {
+                let this = &*self;
+                tokio::join!(this.keep(&cursor, &turn, &names), this.turn_unless_done(&next))
+            };
+            self.kept(kept?, &turn, names);
+            match fetched? {
+                Some(following) => turn = following,
+                None if next.cases == 0 && followed.cases > 0 => return Ok(End::SuspiciousEmpty),
+                None if skipped.is_empty() => return Ok(End::Complete),
+                None => return Ok(End::Partial(skipped.into_iter().collect())),
+            }
+            self.seen.notice(&turn.page).map_err(|failure| self.end_of(&failure, 1, 0))?;
+        }
+    }
+
+    async fn turn_unless_done(&self, sweep: &Sweep) -> Result<Option<Turn>, End> {
+        if sweep.is_done() {
+            return Ok(None);
+        }
+        if self.scanner.stop.is_pulled() {
+            return Err(End::Interrupted);
+        }
+        self.turn(sweep.clone()).await.map(Some)
+    }
+
+    /// Asks until the page is read, or until the verdict says to leave it.
+    async fn turn(&self, mut sweep: Sweep) -> Result<Turn, End> {
+        let (mut requests, mut waited, mut tries) = (0, Duration::ZERO, 0);
+        loop {
+            let failure = match self.round(&sweep, &mut requests).await {
+                Ok(page) => return Ok(Turn { page, requests, waited }),
+                Err(failure) => failure,
+            };
+            tries += 1;
+            let pause = match failure.verdict(self.circumstances(tries, sweep.halved)) {
+                Verdict::Again { after, why } => Some((after, why)),
+                Verdict::Smaller { after, why } => {
+                    sweep.halved += 1;
+                    Some((after, why))
+                }
+                Verdict::StartOver { .. } => {
+                    sweep = self.started_over(&sweep);
+                    None
+                }
+                ending => return Err(ending.into()),
+            };
+            if let Some((after, why)) = pause {
+                self.wait(after, why).await?;
+                waited += after;
+            }
+        }
+    }
+
+    /// One round: ask, send side by side, see whether the tool refused, read.
+    async fn round(&self, sweep: &Sweep, requests: &mut u64) -> Result<Page, Failure> {
+        let asked = self.connector.ask(&self.stream, sweep)?;
+        *requests += asked.len() as u64;
+        let answers = try_join_all(asked.iter().map(|request| self.egress.send(request))).await?;
+        if let Some(refusal) = answers.iter().find_map(|answer| self.connector.refusal(answer)) {
+            return Err(Failure::Refused(refusal));
+        }
+        Ok(self.connector.read(&self.stream, sweep, &answers)?)
+    }
+
+    async fn keep(&self, cursor: &Cursor, turn: &Turn, names: &[Named]) -> Result<u64, End> {
+        let page = &turn.page;
+        let kept = Kept {
+            stream: &self.stream.name,
+            cursor,
+            cases: &page.cases,
+            events: &page.events,
+            names,
+            requests: turn.requests,
+            waited: turn.waited,
+        };
+        let mut tries = 0;
+        loop {
+            let failure = match self.scanner.store.keep(self.claim, &kept).await {
+                Ok(new) => return Ok(new),
+                Err(error) => Failure::Store(error),
+            };
+            tries += 1;
+            match failure.verdict(self.circumstances(tries, 0)) {
+                Verdict::Again { after, why } => self.wait(after, why).await?,
+                ending => return Err(ending.into()),
+            }
+        }
+    }
+
+    fn kept(&mut self, new: u64, turn: &Turn, names: Vec<Named>) {
+        self.written.extend(names.into_iter().map(|named| ((named.kind, named.id.clone()), named)));
+        self.progress.cases += turn.page.cases.len() as u64;
+        self.progress.events += turn.page.events.len() as u64;
+        self.progress.new += new;
+        self.progress.pages += 1;
+        self.progress.requests += turn.requests;
+        self.show();
+    }
+
+    /// The names this scan has not written yet; most pages bring the same few.
+    fn unwritten(&self, names: &[Named]) -> Vec<Named> {
+        let written = |named: &&Named| self.written.get(&(named.kind, named.id.clone())) != Some(*named);
+        names.iter().filter(written).cloned().collect()
+    }
+
+    /// A fresh sweep from what this one had reached.
+    fn started_over(&self, sweep: &Sweep) -> Sweep {
+        let from = Cursor { mark: sweep.reached, sweep: None };
+        self.connector.begin(&from, self.scanner.clock.now()).in_place_of(sweep)
+    }
+
+    async fn wait(&self, wait: Duration, why: String) -> Result<(), End> {
+        let until = self.scanner.clock.now() + wait;
+        let waiting = Progress { now: Doing::Waiting { until, why }, ..self.progress.clone() };
+        self.scanner.watch.progress(&self.connection.name, &self.stream.name, &waiting);
+        tokio::select! {
+            () = self.scanner.clock.sleep(wait) => Ok(()),
+            () = self.scanner.stop.pulled() => Err(End::Interrupted),
+        }
+    }
+
+    fn circumstances(&self, tries: u32, halved: u8) -> Circumstances {
+        let clock = &self.scanner.clock;
+        Circumstances {
+            tries,
+            now: clock.now(),
+            patience: self.scanner.patience,
+            jitter: clock.chance(),
+            halved,
+        }
+    }
+
+    fn end_of(&self, failure: &Failure, tries: u32, halved: u8) -> End {
+        failure.verdict(self.circumstances(tries, halved)).into()
+    }
+
+    fn show(&self) {
+        self.scanner.watch.progress(&self.connection.name, &self.stream.name, &self.progress);
+    }
+}
+
+impl From<Verdict> for End {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Defer { until, why } => Self::Deferred { until, why },
+            Verdict::GiveUp { why }
+            | Verdict::Again { why, .. }
+            | Verdict::Smaller { why, .. }
+            | Verdict::StartOver { why } => Self::Failed(why),
+            Verdict::Stop { why } => Self::Stopped(why),
+            Verdict::Yield => Self::Yielded,
+        }
+    }
+}
+
+impl End {
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Partial(_) => "partial",
+            Self::SuspiciousEmpty => "suspicious_empty",
+            Self::Deferred { .. } => "deferred",
+            Self::Failed(_) | Self::Stopped(_) => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Yielded => "taken over",
+        }
+    }
+
+    pub(super) fn why(&self) -> String {
+        match self {
+            Self::Complete | Self::Yielded => String::new(),
+            Self::Partial(reasons) => reasons.join("; "),
+            Self::SuspiciousEmpty => {
+                "it had cases before and now shows none; check what the credential may still see".into()
+            }
+            Self::Deferred { why, .. } | Self::Failed(why) | Self::Stopped(why) => why.clone(),
+            Self::Interrupted => "stopped; the next scan goes on from here".into(),
+        }
+    }
+}
+
+/// What a sweep has met, so that a tool that goes in circles is noticed.
+#[derive(Default)]
+struct Seen {
+    places: HashSet<u64>,
+    pages: HashSet<u64>,
+    empty: u32,
+}
+
+impl Seen {
+    fn notice(&mut self, page: &Page) -> Result<(), Failure> {
+        let place = digest(|hash| {
+            page.next.after().hash(hash);
+            page.next.pending.iter().for_each(|left| (&left.cases, &left.page).hash(hash));
+        });
+        if !page.next.is_done() && !self.places.insert(place) {
+            return Err(Failure::Loop);
+        }
+        if page.cases.is_empty() && page.events.is_empty() {
+            self.empty += 1;
+            return if self.empty > EMPTY_PAGES { Err(Failure::Loop) } else { Ok(()) };
+        }
+        self.empty = 0;
+        let content = digest(|hash| {
+            page.cases.iter().for_each(|case| (&case.id, case.updated_at).hash(hash));
+            page.events.iter().for_each(|event| event.source.hash(hash));
+        });
+        if self.pages.insert(content) { Ok(()) } else { Err(Failure::Loop) }
+    }
+}
+
+fn digest(feed: impl FnOnce(&mut DefaultHasher)) -> u64 {
+    let mut hash = DefaultHasher::new();
+    feed(&mut hash);
+    hash.finish()
+}

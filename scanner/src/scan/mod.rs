@@ -1,0 +1,207 @@
+//! One scan, in a straight line: due → claimed → opened → asked → read → kept → settled.
+//!
+//! A row of `scans` makes it due; [`Scanner::run`] claims it, opens the credential, follows every stream and
+//! settles the row. `follow.rs` is the middle of it, `failure.rs` decides what a failure means, `egress` is the
+//! only way out, `queue.rs` hands scans to workers.
+
+pub mod egress;
+pub mod failure;
+mod follow;
+pub mod queue;
+pub mod watch;
+
+use crate::clock::Clock;
+use crate::store::{Claim, Connection, FollowedStream, Outcome, State, Store, StoreError};
+use egress::{Allowed, Bounds, Egress};
+use follow::{End, Follower};
+use futures::StreamExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+use twinflow_connectors::Connector;
+use twinflow_vault::Vault;
+use uuid::Uuid;
+use watch::{StopCord, Watch};
+
+/// Everything a scan needs, handed in.
+pub struct Scanner {
+    pub store: Arc<dyn Store>,
+    pub vault: Arc<Vault>,
+    pub tenant: Uuid,
+    pub allowed: Allowed,
+    pub clock: Clock,
+    pub watch: Arc<dyn Watch>,
+    pub stop: StopCord,
+    /// Who claims: unique per process.
+    pub owner: String,
+    /// Whether whoever claimed before is known to be dead.
+    pub takeover: bool,
+    pub bounds: Bounds,
+    /// Streams of a connection followed at a time.
+    pub streams_side_by_side: usize,
+    /// The longest wait that is sat out before a scan is deferred.
+    pub patience: Duration,
+    /// How long a claim holds without a page; longer than any request may take.
+    pub lease: Duration,
+}
+
+impl std::fmt::Debug for Scanner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scanner").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+impl Scanner {
+    /// Runs a scan to its end. `None` when it is not ours to run: done already, or another worker's.
+    pub async fn run(&self, scan: Uuid) -> Result<Option<Outcome>, StoreError> {
+        let Some(claim) = self.store.claim(scan, &self.owner, self.lease, self.takeover).await? else {
+            return Ok(None);
+        };
+        tracing::info!(%scan, epoch = claim.epoch, "claimed");
+        let outcome = tokio::select! {
+            outcome = self.read(&claim) => outcome?,
+            fenced = self.hold_on(&claim) => return fenced.map(|()| None),
+        };
+        let Some(outcome) = outcome else { return Ok(None) };
+        match self.store.settle(&claim, &outcome).await {
+            Err(StoreError::Fenced) => return Ok(None),
+            settled => settled?,
+        }
+        tracing::info!(%scan, state = outcome.state.word(), "settled");
+        Ok(Some(outcome))
+    }
+
+    /// Renews the claim through waits that are longer than a lease; ends only when it is lost.
+    async fn hold_on(&self, claim: &Claim) -> Result<(), StoreError> {
+        loop {
+            tokio::time::sleep(claim.lease / 3).await;
+            match self.store.renew(claim).await {
+                Ok(()) | Err(StoreError::Busy(_)) => {}
+                Err(StoreError::Fenced) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn read(&self, claim: &Claim) -> Result<Option<Outcome>, StoreError> {
+        let connections = self.store.connections().await?;
+        let Some(connection) = connections.into_iter().find(|it| it.id == claim.connection) else {
+            return Ok(None);
+        };
+        let (connector, egress) = match self.open(&connection).await {
+            Ok(opened) => opened,
+            Err(why) => return Ok(Some(Outcome { state: State::Failed, reasons: vec![why], until: None })),
+        };
+        let streams = self.store.streams(connection.id).await?;
+        let follow = |followed: FollowedStream| {
+            let (egress, connection) = (&egress, &connection);
+            async move {
+                let name = followed.name.clone();
+                let end = match connector.stream(&name) {
+                    Ok(stream) => {
+                        Follower::new(self, connector, egress, claim, connection, stream)
+                            .follow(followed)
+                            .await
+                    }
+                    Err(bad) => End::Failed(bad.to_string()),
+                };
+                (name, end)
+            }
+        };
+        let ends: Vec<_> = futures::stream::iter(streams)
+            .map(follow)
+            .buffer_unordered(self.streams_side_by_side)
+            .collect()
+            .await;
+        Ok(settlement(ends))
+    }
+
+    /// Opens the credential of this one connection and pins its way out. The error is a sentence for a person.
+    async fn open(&self, connection: &Connection) -> Result<(&'static dyn Connector, Egress), String> {
+        let connector = twinflow_connectors::find(&connection.tool)
+            .ok_or_else(|| format!("this program has no connector for {}", connection.tool))?;
+        let contract = connector.contract();
+        let pin = self.allowed.pin(&connection.base_url, contract).map_err(|error| error.to_string())?;
+        let sealed = self.store.sealed_credential(connection).await.map_err(|error| error.to_string())?;
+        let owner = crate::connect::owner(self.tenant, connection.id);
+        let token = self.vault.open(&owner, &sealed).map_err(|error| error.to_string())?;
+        let egress = Egress::new(contract, pin, &token, self.bounds).map_err(|error| error.to_string())?;
+        Ok((connector, egress))
+    }
+}
+
+/// What the streams' ends come to. Never complete when anything was lost; `None` when another worker goes on.
+fn settlement(mut ends: Vec<(String, End)>) -> Option<Outcome> {
+    ends.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let any = |test: fn(&End) -> bool| ends.iter().any(|(_, end)| test(end));
+    if any(|end| *end == End::Yielded) {
+        return None;
+    }
+    let failed = ends.iter().filter(|(_, end)| matches!(end, End::Failed(_) | End::Stopped(_))).count();
+    let state = if any(|end| matches!(end, End::Stopped(_))) || (failed > 0 && failed == ends.len()) {
+        State::Failed
+    } else if any(|end| *end == End::Interrupted) {
+        State::Queued
+    } else if any(|end| matches!(end, End::Deferred { .. })) {
+        State::Deferred
+    } else if failed > 0 || any(|end| matches!(end, End::Partial(_))) {
+        State::Partial
+    } else if any(|end| *end == End::SuspiciousEmpty) {
+        State::SuspiciousEmpty
+    } else {
+        State::Complete
+    };
+    let until = ends.iter().filter_map(|(_, end)| match end {
+        End::Deferred { until, .. } => Some(*until),
+        _ => None,
+    });
+    let until = until.max().filter(|_| state == State::Deferred);
+    let why = |(name, end): &(String, End)| {
+        let why = end.why();
+        (!why.is_empty()).then(|| format!("{name}: {why}"))
+    };
+    Some(Outcome { state, reasons: ends.iter().filter_map(why).collect(), until })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{DateTime, TimeDelta};
+
+    fn settled(ends: &[End]) -> Option<State> {
+        let named = ends.iter().enumerate().map(|(n, end)| (format!("s{n}"), end.clone())).collect();
+        settlement(named).map(|outcome| outcome.state)
+    }
+
+    #[test]
+    fn nothing_lost_is_the_only_way_to_complete() {
+        let lost = [
+            End::Partial(vec!["x".into()]),
+            End::SuspiciousEmpty,
+            End::Deferred { until: DateTime::UNIX_EPOCH, why: "x".into() },
+            End::Failed("x".into()),
+            End::Stopped("x".into()),
+            End::Interrupted,
+            End::Yielded,
+        ];
+        for end in lost {
+            assert_ne!(settled(&[End::Complete, end.clone()]), Some(State::Complete), "{end:?}");
+        }
+        assert_eq!(settled(&[End::Complete, End::Complete]), Some(State::Complete));
+    }
+
+    #[test]
+    fn one_lost_stream_of_two_is_partial_and_both_is_failed() {
+        let failed = End::Failed("gone".into());
+        assert_eq!(settled(&[End::Complete, failed.clone()]), Some(State::Partial));
+        assert_eq!(settled(&[failed.clone(), failed]), Some(State::Failed));
+    }
+
+    #[test]
+    fn a_deferred_scan_says_until_the_latest_of_its_streams() {
+        let at = |hours| DateTime::UNIX_EPOCH + TimeDelta::hours(hours);
+        let ends =
+            [3, 5, 4].map(|hours| (hours.to_string(), End::Deferred { until: at(hours), why: "x".into() }));
+        let outcome = settlement(ends.to_vec());
+        assert_eq!(outcome.and_then(|outcome| outcome.until), Some(at(5)));
+    }
+}
