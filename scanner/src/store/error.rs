@@ -19,9 +19,13 @@ pub enum StoreError {
         "the database is of a newer version ({found}) than this program ({known}); use the program that wrote it"
     )]
     Newer { found: i64, known: i64 },
-    #[error("the database has not been set up for this version; run `twinflow migrate` as the role that owns it")]
+    #[error(
+        "the database has not been set up for this version; run `twinflow migrate` as the role that owns it"
+    )]
     NotMigrated,
-    #[error("a migration was changed after it ran ({0}); this program and this database do not belong together")]
+    #[error(
+        "a migration was changed after it ran ({0}); this program and this database do not belong together"
+    )]
     ChangedMigration(i64),
     #[error("{0} is not a TwinFlow database, or it is damaged; restore it or choose another --data-dir")]
     Damaged(PathBuf),
@@ -51,7 +55,9 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::PoolTimedOut => Self::Busy("no free connection".into()),
             sqlx::Error::Tls(_) => Self::Database("TLS".into()),
             sqlx::Error::Configuration(_) => Self::Database("the database URL cannot be used".into()),
-            sqlx::Error::ColumnDecode { index, .. } => Self::Database(format!("column {index} cannot be read")),
+            sqlx::Error::ColumnDecode { index, .. } => {
+                Self::Database(format!("column {index} cannot be read"))
+            }
             _ => Self::Database("unexpected answer".into()),
         }
     }

@@ -36,7 +36,10 @@ pub trait Store: Send + Sync {
     async fn connections(&self) -> Result<Vec<Connection>>;
     async fn connection(&self, name: &str) -> Result<Connection>;
     async fn sealed_credential(&self, connection: &Connection) -> Result<Vec<u8>>;
-    async fn replace_credential(&self, connection: Uuid, sealed: &[u8]) -> Result<()>;
+    /// Puts a credential in place of another, unless someone else did so first; whether it did.
+    async fn swap_credential(&self, connection: Uuid, old: &[u8], new: &[u8]) -> Result<bool>;
+    /// The ids of the keys under which credentials are sealed, and how many under each.
+    async fn sealed_under(&self) -> Result<Vec<([u8; 4], i64)>>;
     async fn streams(&self, connection: Uuid) -> Result<Vec<FollowedStream>>;
 
     /// The connection's active scan; if it has none, a new one in the queue with the id handed in.
@@ -91,7 +94,9 @@ fn newest_migration() -> i64 {
 /// twice has the same id, so overlap costs nothing and a page stored twice is stored once.
 pub fn event_id(connection: Uuid, event: &Event) -> Uuid {
     let mut hash = Sha256::new();
-    for part in [connection.as_bytes().as_slice(), event.activity.word().as_bytes(), event.source.as_str().as_bytes()] {
+    for part in
+        [connection.as_bytes().as_slice(), event.activity.word().as_bytes(), event.source.as_str().as_bytes()]
+    {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }

@@ -3,8 +3,8 @@
 
 use super::{Engine, TenantTx};
 use crate::store::{
-    Claim, Connection, FollowedStream, Kept, KnownCase, LoggedEvent, Names, Outcome, Result, Scan, State, Store,
-    StoreError, Wanted,
+    Claim, Connection, FollowedStream, Kept, KnownCase, LoggedEvent, Names, Outcome, Result, Scan, State,
+    Store, StoreError, Wanted,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -49,7 +49,7 @@ impl Store for Engine {
     async fn add_connection(&self, connection: &Connection, sealed: &[u8], streams: &[Stream]) -> Result<()> {
         let mut tx = self.write().await?;
         tx.insert_connection(connection).await?;
-        tx.put_credential(connection.id, sealed).await?;
+        tx.insert_credential(connection.id, sealed).await?;
         for stream in streams {
             tx.insert_stream(connection.id, &stream.name).await?;
         }
@@ -83,10 +83,32 @@ impl Store for Engine {
         row.ok_or_else(|| StoreError::NoCredential(connection.name.clone()))
     }
 
-    async fn replace_credential(&self, connection: Uuid, sealed: &[u8]) -> Result<()> {
+    async fn swap_credential(&self, connection: Uuid, old: &[u8], new: &[u8]) -> Result<bool> {
         let mut tx = self.write().await?;
-        tx.put_credential(connection, sealed).await?;
-        tx.commit().await
+        let swapped = sqlx::query(
+            "UPDATE credentials SET sealed = $4, sealed_at = $5
+             WHERE tenant_id = $1 AND connection_id = $2 AND sealed = $3",
+        )
+        .bind(tx.tenant)
+        .bind(connection)
+        .bind(old)
+        .bind(new)
+        .bind(tx.now)
+        .execute(tx.rows())
+        .await?;
+        tx.commit().await?;
+        Ok(swapped.rows_affected() == 1)
+    }
+
+    async fn sealed_under(&self) -> Result<Vec<([u8; 4], i64)>> {
+        let mut tx = self.read().await?;
+        let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(
+            "SELECT substr(sealed, 3, 4), count(*) FROM credentials WHERE tenant_id = $1 GROUP BY 1 ORDER BY 1",
+        )
+        .bind(tx.tenant)
+        .fetch_all(tx.rows())
+        .await?;
+        Ok(rows.into_iter().filter_map(|(id, count)| Some((id.try_into().ok()?, count))).collect())
     }
 
     async fn streams(&self, connection: Uuid) -> Result<Vec<FollowedStream>> {
@@ -168,13 +190,19 @@ impl Store for Engine {
 
     async fn scans(&self, limit: i64) -> Result<Vec<Scan>> {
         let mut tx = self.read().await?;
-        let rows = sqlx::query_as(concat!(scans!(), " WHERE s.tenant_id = $1 GROUP BY s.tenant_id, s.id, c.name, c.tool ORDER BY s.created_at DESC, s.id LIMIT $2"));
+        let rows = sqlx::query_as(concat!(
+            scans!(),
+            " WHERE s.tenant_id = $1 GROUP BY s.tenant_id, s.id, c.name, c.tool ORDER BY s.created_at DESC, s.id LIMIT $2"
+        ));
         Ok(rows.bind(tx.tenant).bind(limit).fetch_all(tx.rows()).await?)
     }
 
     async fn scan(&self, scan: Uuid) -> Result<Option<Scan>> {
         let mut tx = self.read().await?;
-        let row = sqlx::query_as(concat!(scans!(), " WHERE s.tenant_id = $1 AND s.id = $2 GROUP BY s.tenant_id, s.id, c.name, c.tool"));
+        let row = sqlx::query_as(concat!(
+            scans!(),
+            " WHERE s.tenant_id = $1 AND s.id = $2 GROUP BY s.tenant_id, s.id, c.name, c.tool"
+        ));
         Ok(row.bind(tx.tenant).bind(scan).fetch_optional(tx.rows()).await?)
     }
 
@@ -258,11 +286,9 @@ impl TenantTx {
         }
     }
 
-    async fn put_credential(&mut self, connection: Uuid, sealed: &[u8]) -> Result<()> {
+    async fn insert_credential(&mut self, connection: Uuid, sealed: &[u8]) -> Result<()> {
         sqlx::query(
-            "INSERT INTO credentials (tenant_id, connection_id, sealed, sealed_at) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (tenant_id, connection_id)
-                 DO UPDATE SET sealed = excluded.sealed, sealed_at = excluded.sealed_at",
+            "INSERT INTO credentials (tenant_id, connection_id, sealed, sealed_at) VALUES ($1, $2, $3, $4)",
         )
         .bind(self.tenant)
         .bind(connection)
@@ -378,13 +404,12 @@ impl TenantTx {
     }
 
     async fn events_of_case(&mut self, case: &str, wanted: &Wanted) -> Result<Vec<LoggedEvent>> {
-        let known: Option<i64> = sqlx::query_scalar(
-            "SELECT count(*) FROM cases WHERE tenant_id = $1 AND (key = $2 OR id = $2)",
-        )
-        .bind(self.tenant)
-        .bind(case)
-        .fetch_optional(self.rows())
-        .await?;
+        let known: Option<i64> =
+            sqlx::query_scalar("SELECT count(*) FROM cases WHERE tenant_id = $1 AND (key = $2 OR id = $2)")
+                .bind(self.tenant)
+                .bind(case)
+                .fetch_optional(self.rows())
+                .await?;
         if known.unwrap_or(0) == 0 {
             return Err(StoreError::NoSuchCase(case.to_owned()));
         }

@@ -50,10 +50,14 @@ impl Engine {
             }
             other => other,
         };
-        let writer =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(damaged)?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(damaged)?;
         MIGRATIONS.run(&writer).await?;
-        let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(damaged)?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(damaged)?;
         Ok(Self { tenant, clock, writer, readers })
     }
 
@@ -108,7 +112,8 @@ impl TenantTx {
                     .push_bind(event.to.as_ref().map(|id| id.as_str()));
             });
             insert.push(" ON CONFLICT DO NOTHING");
-            new += insert.build().persistent(batch.len() == BATCH).execute(self.rows()).await?.rows_affected();
+            new +=
+                insert.build().persistent(batch.len() == BATCH).execute(self.rows()).await?.rows_affected();
         }
         Ok(new)
     }

@@ -1,0 +1,93 @@
+//! `twinflow doctor`
+
+use super::{End, format};
+use crate::config::{Opened, Settings};
+use crate::connect::owner;
+use crate::store::Connection;
+use anyhow::Result;
+use serde::Serialize;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing that was looked at.
+#[derive(Serialize)]
+struct Check {
+    what: String,
+    ok: bool,
+    /// What was found, or what is wrong and what to do.
+    found: String,
+}
+
+impl Check {
+    fn new(what: impl Into<String>, found: Result<String>) -> Self {
+        let (ok, found) = match found {
+            Ok(found) => (true, found),
+            Err(error) => (false, format!("{error:#}")),
+        };
+        Self { what: what.into(), ok, found }
+    }
+}
+
+pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
+    let checks = look(settings).await;
+    if args.json {
+        format::json(&checks)?;
+    } else {
+        let mut table = format::table(["", "WHAT", "FOUND"]);
+        for check in &checks {
+            let mark = if check.ok { "ok" } else { "BAD" };
+            table.add_row([mark, check.what.as_str(), check.found.as_str()]);
+        }
+        format::print(table)?;
+    }
+    Ok(if checks.iter().all(|check| check.ok) { End::Done } else { End::Failed })
+}
+
+async fn look(settings: &Settings) -> Vec<Check> {
+    let mut checks = vec![];
+    if settings.is_embedded() {
+        let place = settings.data_dir().map(|path| path.display().to_string());
+        checks.push(Check::new("data directory", place));
+    }
+    let opened = match settings.open().await {
+        Ok(opened) => opened,
+        Err(error) => {
+            checks.push(Check::new("database and vault", Err(error)));
+            return checks;
+        }
+    };
+    checks.push(Check::new("database", opened.store.engine().await.map_err(Into::into)));
+    let keys: Vec<_> = opened.vault.key_ids().map(|id| id.to_string()).collect();
+    checks.push(Check::new("vault", Ok(format!("seals under key {}", keys.join(", and opens ")))));
+    match opened.store.connections().await {
+        Ok(connections) => {
+            for connection in connections {
+                checks.push(Check::new(
+                    &connection.name,
+                    connection_is_fine(settings, &opened, &connection).await,
+                ));
+            }
+        }
+        Err(error) => checks.push(Check::new("connections", Err(error.into()))),
+    }
+    checks
+}
+
+/// Whether its credential opens and its host may be asked. Nothing is sent.
+async fn connection_is_fine(settings: &Settings, opened: &Opened, connection: &Connection) -> Result<String> {
+    let connector = twinflow_connectors::find(&connection.tool)
+        .ok_or_else(|| anyhow::anyhow!("this program has no connector for {}", connection.tool))?;
+    settings.egress_allow.pin(&connection.base_url, connector.contract())?;
+    let sealed = opened.store.sealed_credential(connection).await?;
+    opened.vault.open(&owner(opened.tenant, connection.id), &sealed)?;
+    let streams = opened.store.streams(connection.id).await?;
+    let unread = streams.iter().filter(|stream| stream.cursor.mark.is_none()).count();
+    let unread = if unread > 0 { format!(", {unread} not read to their end yet") } else { String::new() };
+    let followed = format::count(streams.len() as i64, "stream", "streams");
+    Ok(format!("credential opens, {} may be asked, {followed}{unread}", connection.base_url))
+}

@@ -1,0 +1,143 @@
+//! What can be typed. `twinflow --help` reads like a manual because it is the only one of the commands.
+
+mod bars;
+mod connect;
+mod connections;
+mod contract;
+mod doctor;
+mod events;
+mod format;
+mod report;
+mod scan;
+mod scans;
+mod vault;
+
+use crate::config::Settings;
+use anyhow::Result;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Says where work waits, from workflow metadata alone.
+///
+/// TwinFlow asks GitHub and Jira who did what to which issue, when, and which status it moved to. It never asks
+/// for a title, a description or a comment: `twinflow contract` prints every request it can make.
+#[derive(Parser, Debug)]
+#[command(
+    name = "twinflow",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done and complete; 1 failed, and what to do is said; 2 the command line is wrong;\n\
+                  3 partial or suspiciously empty: something was not read; 4 deferred: the tool asked for a pause;\n\
+                  130 interrupted: the next scan goes on from there.\n\n\
+                  Start with: twinflow demo"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Connect a tool: check the credential, seal it, note what to follow
+    #[command(subcommand)]
+    Connect(connect::Tool),
+    /// List the connections and what they follow
+    Connections(connections::Args),
+    /// Read what is new from the tools, until caught up
+    Scan(scan::Args),
+    /// List scans: what ran, what it read, what failed and why
+    Scans(scans::Args),
+    /// Print the event log
+    Events(events::Args),
+    /// Say where work waits: cycle times, time per status, hand-overs, reopenings
+    Report(report::Args),
+    /// Print what each tool may be asked and what is kept
+    Contract(contract::Args),
+    /// Check that everything is in order
+    Doctor(doctor::Args),
+    /// Make and rotate the keys that seal credentials
+    #[command(subcommand)]
+    Vault(vault::Action),
+    /// Bring a Postgres database to this version; --database-url logs in as the role that owns it
+    Migrate,
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example: twinflow completions bash > ~/.local/share/bash-completion/completions/twinflow"
+    )]
+    Completions { shell: clap_complete::Shell },
+}
+
+/// How a command ended, if it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Done,
+    Failed,
+    NotAll,
+    Deferred,
+    Interrupted,
+}
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> Self {
+        Self::from(match end {
+            End::Done => 0,
+            End::Failed => 1,
+            End::NotAll => 3,
+            End::Deferred => 4,
+            End::Interrupted => 130,
+        })
+    }
+}
+
+pub async fn run(cli: Cli) -> ExitCode {
+    crate::log::start(cli.settings.log);
+    match dispatch(cli).await {
+        Ok(end) => end.into(),
+        Err(error) if is_broken_pipe(&error) => End::Done.into(),
+        Err(error) => {
+            eprintln!("twinflow: {error:#}");
+            End::Failed.into()
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<End> {
+    let settings = &cli.settings;
+    match cli.command {
+        Command::Connect(tool) => connect::run(settings, tool).await,
+        Command::Connections(args) => connections::run(settings, &args).await,
+        Command::Scan(args) => scan::run(settings, &args).await,
+        Command::Scans(args) => scans::run(settings, &args).await,
+        Command::Events(args) => events::run(settings, &args).await,
+        Command::Report(args) => report::run(settings, &args).await,
+        Command::Contract(args) => contract::run(&args),
+        Command::Doctor(args) => doctor::run(settings, &args).await,
+        Command::Vault(action) => vault::run(settings, action).await,
+        Command::Migrate => migrate(settings).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "twinflow", &mut std::io::stdout());
+            Ok(End::Done)
+        }
+    }
+}
+
+async fn migrate(settings: &Settings) -> Result<End> {
+    let Some(url) = &settings.database_url else {
+        anyhow::bail!("the embedded database migrates itself; say which Postgres with --database-url");
+    };
+    crate::store::migrate_server(url).await?;
+    println!("The database is at this program's version.");
+    Ok(End::Done)
+}
+
+/// `twinflow events | head` is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(broken)
+            || cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind)
+                == Some(std::io::ErrorKind::BrokenPipe)
+    })
+}

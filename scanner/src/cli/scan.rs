@@ -1,0 +1,124 @@
+//! `twinflow scan`
+
+use super::bars::Bars;
+use super::{End, format, scans};
+use crate::config::{Opened, Settings};
+use crate::scan::egress::Bounds;
+use crate::scan::watch::{Nobody, StopCord, Watch};
+use crate::scan::{Scanner, queue};
+use crate::store::{Connection, Scan, State, random_id};
+use anyhow::{Result, anyhow};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Ctrl-C stops after the page that is being read; the next scan goes on from there.")]
+pub(super) struct Args {
+    /// Which connections, by name [default: all]
+    connections: Vec<String>,
+    /// The longest wait that is sat out, in seconds; what asks for more is deferred
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    patience: u64,
+    /// Streams of a connection followed at a time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    side_by_side: u8,
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
+    let opened = settings.open().await?;
+    let wanted = wanted(&opened, &args.connections).await?;
+    if wanted.is_empty() {
+        format::print(
+            "No connections yet. Add one with `twinflow connect github` or `twinflow connect jira`.",
+        )?;
+        return Ok(End::Done);
+    }
+    let _lock = settings.lock_scans()?;
+    let stop = StopCord::default();
+    let scanner = Scanner {
+        patience: Duration::from_secs(args.patience),
+        streams_side_by_side: args.side_by_side.into(),
+        ..scanner(settings, &opened, stop.clone(), settings.is_embedded())
+    };
+    let pull = tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.pull();
+        }
+    });
+    let done = run_scans(scanner, &wanted).await?;
+    pull.abort();
+    if args.json {
+        format::json(&done)?
+    } else {
+        scans::print(&done)?
+    }
+    Ok(end(&done))
+}
+
+async fn wanted(opened: &Opened, names: &[String]) -> Result<Vec<Connection>> {
+    if names.is_empty() {
+        return Ok(opened.store.connections().await?);
+    }
+    let mut wanted = vec![];
+    for name in names {
+        wanted.push(opened.store.connection(name).await?);
+    }
+    Ok(wanted)
+}
+
+/// A scanner with everything at its default.
+pub(crate) fn scanner(settings: &Settings, opened: &Opened, stop: StopCord, takeover: bool) -> Scanner {
+    let watch: Arc<dyn Watch> = if settings.quiet { Arc::new(Nobody) } else { Arc::new(Bars::new()) };
+    Scanner {
+        store: opened.store.clone(),
+        vault: opened.vault.clone(),
+        tenant: opened.tenant,
+        allowed: settings.egress_allow.clone(),
+        clock: opened.clock.clone(),
+        watch,
+        stop,
+        owner: format!("{}-{}", std::process::id(), random_id(&mut rand::rng())),
+        takeover,
+        bounds: Bounds::default(),
+        streams_side_by_side: 4,
+        patience: Duration::from_secs(300),
+        lease: Duration::from_secs(60),
+    }
+}
+
+/// Opens a scan for each connection, or finds the one cut short, and runs them.
+pub(crate) async fn run_scans(scanner: Scanner, wanted: &[Connection]) -> Result<Vec<Scan>> {
+    let store = scanner.store.clone();
+    let mut ids: Vec<Uuid> = vec![];
+    for connection in wanted {
+        ids.push(store.open_scan(connection.id, random_id(&mut rand::rng())).await?);
+    }
+    let results = queue::run_all(Arc::new(scanner), &ids)
+        .await
+        .map_err(|error| anyhow!("the queue failed: {error}"))?;
+    let mut done = vec![];
+    for (id, result) in results {
+        result?;
+        done.extend(store.scan(id).await?);
+    }
+    Ok(done)
+}
+
+pub(crate) fn end(scans: &[Scan]) -> End {
+    let any = |states: &[State]| scans.iter().any(|scan| states.contains(&scan.state));
+    if any(&[State::Failed]) {
+        End::Failed
+    } else if any(&[State::Queued, State::Running]) {
+        End::Interrupted
+    } else if any(&[State::Deferred]) {
+        End::Deferred
+    } else if any(&[State::Partial, State::SuspiciousEmpty]) {
+        End::NotAll
+    } else {
+        End::Done
+    }
+}

@@ -1,0 +1,64 @@
+//! `twinflow vault`
+
+use super::End;
+use crate::config::Settings;
+use crate::connect::owner;
+use anyhow::Result;
+use clap::Subcommand;
+use std::io::Write as _;
+use std::path::PathBuf;
+use twinflow_vault::KeySet;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Action {
+    /// Make a new key, as a key file or on standard output
+    #[command(
+        after_help = "A key file holds one line `primary ID KEY`, and a line `former ID KEY` for each older key \
+        that still opens.\nTo rotate: put the new key first as primary, call the old one former, then run \
+        `twinflow vault rotate`."
+    )]
+    Keygen {
+        /// Write a new file with mode 0400; a file that is there is never overwritten
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Seal every stored credential again under the primary key
+    Rotate,
+}
+
+pub(super) async fn run(settings: &Settings, action: Action) -> Result<End> {
+    match action {
+        Action::Keygen { out } => keygen(out),
+        Action::Rotate => rotate(settings).await,
+    }
+}
+
+fn keygen(out: Option<PathBuf>) -> Result<End> {
+    let keys = KeySet::generate(&mut rand::rng())?;
+    match out {
+        Some(path) => {
+            twinflow_vault::create_key_file(&path, &keys)?;
+            println!("Made {}. Keep a copy, but not beside copies of the database.", path.display());
+        }
+        None => std::io::stdout().lock().write_all(keys.render().as_bytes())?,
+    }
+    Ok(End::Done)
+}
+
+async fn rotate(settings: &Settings) -> Result<End> {
+    let opened = settings.open().await?;
+    let (mut resealed, mut left) = (0, 0);
+    for connection in opened.store.connections().await? {
+        let sealed = opened.store.sealed_credential(&connection).await?;
+        let bound_to = owner(opened.tenant, connection.id);
+        let Some(fresh) = opened.vault.reseal(&bound_to, &sealed, &mut rand::rng())? else {
+            left += 1;
+            continue;
+        };
+        // A credential renewed meanwhile is under the primary key already.
+        opened.store.swap_credential(connection.id, &sealed, fresh.as_bytes()).await?;
+        resealed += 1;
+    }
+    println!("Sealed {resealed} again under the primary key; {left} were under it already.");
+    Ok(End::Done)
+}

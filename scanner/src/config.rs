@@ -1,0 +1,195 @@
+//! Settings, and what is opened by them: the database, the vault, the lock of the embedded default.
+
+use crate::clock::Clock;
+use crate::scan::egress::Allowed;
+use crate::store::{self, Store};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use twinflow_vault::{KeyId, KeySet, KeySource, SourceError, Vault};
+use uuid::Uuid;
+
+/// The one tenant of the embedded default.
+const EMBEDDED_TENANT: Uuid = Uuid::from_u128(1);
+
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// Where the embedded database and its key file live [default: ~/.local/share/twinflow]
+    #[arg(long, env = "TWINFLOW_DATA_DIR", value_name = "DIR", global = true, help_heading = "Settings")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Use this Postgres database instead of the embedded one, as a role that is a member of tf_app
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        value_name = "URL",
+        global = true,
+        hide_env_values = true,
+        help_heading = "Settings"
+    )]
+    pub database_url: Option<String>,
+
+    /// Whose data this is; needed with --database-url, where a new id begins a new tenant
+    #[arg(long, env = "TWINFLOW_TENANT", value_name = "UUID", global = true, help_heading = "Settings")]
+    pub tenant: Option<Uuid>,
+
+    /// The vault's key file, mode 0400 [default: the systemd credential twinflow-vault-key, else the variable
+    /// TWINFLOW_VAULT_KEY, else vault.key in the data directory]
+    #[arg(long, env = "TWINFLOW_KEY_FILE", value_name = "FILE", global = true, help_heading = "Settings")]
+    pub key_file: Option<PathBuf>,
+
+    /// Hosts that may be asked beside the tools' own, comma-separated; they may have private addresses:
+    /// ghe.example.com, https://jira.example.com:8443, http://127.0.0.1:4010
+    #[arg(
+        long,
+        env = "TWINFLOW_EGRESS_ALLOW",
+        value_name = "HOSTS",
+        global = true,
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Settings"
+    )]
+    pub egress_allow: Allowed,
+
+    /// What goes to the log on standard error: error, warn, info, debug or trace
+    #[arg(
+        long,
+        env = "TWINFLOW_LOG",
+        value_name = "LEVEL",
+        global = true,
+        default_value = "warn",
+        help_heading = "Settings"
+    )]
+    pub log: tracing::Level,
+
+    /// No progress and no remarks on standard error
+    #[arg(long, short, global = true, help_heading = "Settings")]
+    pub quiet: bool,
+}
+
+/// The database and the vault, opened and fitting together.
+#[expect(missing_debug_implementations, reason = "holds the vault")]
+pub struct Opened {
+    pub store: Arc<dyn Store>,
+    pub vault: Arc<Vault>,
+    pub tenant: Uuid,
+    pub clock: Clock,
+}
+
+impl Settings {
+    pub fn is_embedded(&self) -> bool {
+        self.database_url.is_none()
+    }
+
+    pub fn data_dir(&self) -> Result<PathBuf> {
+        if let Some(given) = &self.data_dir {
+            return Ok(given.clone());
+        }
+        let share = environment("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let share = share.or_else(|| Some(std::env::home_dir()?.join(".local/share")));
+        Ok(share
+            .context("no home directory is known; say where data may live with --data-dir")?
+            .join("twinflow"))
+    }
+
+    pub fn database_file(&self) -> Result<PathBuf> {
+        Ok(self.data_dir()?.join("twinflow.db"))
+    }
+
+    pub fn tenant(&self) -> Result<Uuid> {
+        match (self.tenant, self.is_embedded()) {
+            (Some(tenant), false) => Ok(tenant),
+            (None, false) => bail!("say whose data this is with --tenant UUID; a new id begins a new tenant"),
+            (None, true) => Ok(EMBEDDED_TENANT),
+            (Some(_), true) => {
+                bail!("--tenant goes with --database-url: the embedded database has one tenant")
+            }
+        }
+    }
+
+    pub async fn open_store(&self, clock: Clock) -> Result<Arc<dyn Store>> {
+        let tenant = self.tenant()?;
+        if let Some(url) = &self.database_url {
+            return Ok(store::open_server(url, tenant).await?);
+        }
+        let folder = self.data_dir()?;
+        make_private(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        Ok(store::open_embedded(&self.database_file()?, tenant, clock).await?)
+    }
+
+    pub async fn open(&self) -> Result<Opened> {
+        let clock = Clock::system();
+        let store = self.open_store(clock.clone()).await?;
+        let sealed = store.sealed_under().await?;
+        let keys = self.keys(sealed.is_empty())?;
+        let vault = Vault::new(keys);
+        for (id, count) in sealed {
+            let id = KeyId::from(id);
+            if !vault.knows(id) {
+                bail!(
+                    "{count} credentials are sealed under key {id}, which is not among the keys given; \
+                     put it back as a former key, or choose the key file that holds it with --key-file"
+                );
+            }
+        }
+        Ok(Opened { store, vault: Arc::new(vault), tenant: self.tenant()?, clock })
+    }
+
+    /// The keys, from wherever they are. The embedded default makes its own on first use.
+    fn keys(&self, nothing_sealed: bool) -> Result<KeySet> {
+        match KeySource::find(self.key_file.as_deref(), environment) {
+            Ok(source) => return Ok(source.load()?),
+            Err(SourceError::Nowhere) if self.is_embedded() => {}
+            Err(error) => return Err(error.into()),
+        }
+        let file = self.data_dir()?.join("vault.key");
+        if file.exists() || !nothing_sealed {
+            return KeySource::file(&file).load().map_err(Into::into);
+        }
+        let keys = KeySet::generate(&mut rand::rng())?;
+        twinflow_vault::create_key_file(&file, &keys)?;
+        self.remark(&format!(
+            "Made the vault's key file {}. Without it no stored credential can be opened: keep a copy, \
+             but not beside copies of the database.",
+            file.display()
+        ));
+        Ok(keys)
+    }
+
+    /// Held while scans of the embedded database run. The kernel lets go of it however the process ends, so
+    /// holding it means that whoever claimed a scan before is dead.
+    pub fn lock_scans(&self) -> Result<Option<File>> {
+        if !self.is_embedded() {
+            return Ok(None);
+        }
+        let path = self.data_dir()?.join("scan.lock");
+        let file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another twinflow scans into {} now; wait for it to end", self.data_dir()?.display())
+            }
+            Err(TryLockError::Error(error)) => Err(error).context("the data directory cannot be locked"),
+        }
+    }
+
+    /// A remark for a person, apart from what was asked for.
+    pub fn remark(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+}
+
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place, beside clap, that reads the environment")]
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
