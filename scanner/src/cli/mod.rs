@@ -4,9 +4,11 @@ mod bars;
 mod connect;
 mod connections;
 mod contract;
+mod demo;
 mod doctor;
 mod events;
 mod format;
+mod pretend;
 mod report;
 mod scan;
 mod scans;
@@ -40,6 +42,8 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Show it at work: pretend tools on loopback, a scan, what it found
+    Demo(demo::Args),
     /// Connect a tool: check the credential, seal it, note what to follow
     #[command(subcommand)]
     Connect(connect::Tool),
@@ -62,6 +66,8 @@ enum Command {
     Vault(vault::Action),
     /// Bring a Postgres database to this version; --database-url logs in as the role that owns it
     Migrate,
+    /// Run the pretend GitHub and Jira on loopback, to try connecting and scanning by hand
+    Pretend(pretend::Args),
     /// Print completions for a shell
     #[command(
         after_help = "Example: twinflow completions bash > ~/.local/share/bash-completion/completions/twinflow"
@@ -106,6 +112,8 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<End> {
     let settings = &cli.settings;
     match cli.command {
+        Command::Demo(args) => demo::run(settings, &args).await,
+        Command::Pretend(args) => pretend::run(&args).await,
         Command::Connect(tool) => connect::run(settings, tool).await,
         Command::Connections(args) => connections::run(settings, &args).await,
         Command::Scan(args) => scan::run(settings, &args).await,

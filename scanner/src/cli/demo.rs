@@ -1,0 +1,139 @@
+//! `twinflow demo`: the main job, on pretend tools, by the same code as on real ones.
+
+use super::pretend::{PROJECT, REPOSITORY, Tools, World};
+use super::scan::{end, run_scans, scanner};
+use super::{End, format, report};
+use crate::config::{Opened, Settings};
+use crate::connect::{NewConnection, Setting, add};
+use crate::insight::{ToolReport, print};
+use crate::scan::watch::StopCord;
+use crate::store::{Connection, Scan};
+use anyhow::{Context as _, Result, bail};
+use secrecy::SecretString;
+use serde::Serialize;
+use twinflow_fixtures::{github, jira};
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Nothing leaves this machine: the tools are pretend ones on loopback.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    world: World,
+    /// Exit when done; without it the pretend tools stay up to be tried
+    #[arg(long)]
+    once: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    scans: Vec<Scan>,
+    reports: Vec<ToolReport>,
+}
+
+pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
+    if !settings.is_embedded() {
+        bail!("the demo uses a database of its own; leave --database-url out");
+    }
+    let folder = Folder::new(settings)?;
+    let now = crate::clock::Clock::system().now();
+    let tools = Tools::start(&args.world, 1, now).await?;
+    let settings = Settings {
+        data_dir: Some(folder.path()),
+        egress_allow: settings.egress_allow.clone().and(&tools.github.url())?.and(&tools.jira.url())?,
+        ..settings.clone()
+    };
+    let opened = settings.open().await?;
+    let connections = connect(&settings, &opened, &tools).await?;
+    let _lock = settings.lock_scans()?;
+    let scans = run_scans(scanner(&settings, &opened, StopCord::default(), true), &connections).await?;
+    let mut reports = vec![];
+    for connection in &connections {
+        reports.push(report::of(&*opened.store, connection, opened.clock.now()).await?);
+    }
+    let end = end(&scans);
+    if args.json {
+        format::json(&Shown { scans, reports })?;
+    } else {
+        format::print(format_args!("\n{}", print::render(&reports)))?;
+    }
+    if !args.once {
+        stay(&settings, &folder.keep(), &tools).await?;
+    }
+    Ok(end)
+}
+
+/// A connection to each pretend tool, by the code that connects the real ones.
+async fn connect(settings: &Settings, opened: &Opened, tools: &Tools) -> Result<Vec<Connection>> {
+    let known = opened.store.connections().await?;
+    if !known.is_empty() {
+        bail!("there are connections in this data directory already; the demo wants an empty one");
+    }
+    let setting = Setting {
+        store: &*opened.store,
+        vault: &opened.vault,
+        tenant: opened.tenant,
+        allowed: &settings.egress_allow,
+        now: opened.clock.now(),
+    };
+    let mut connections = vec![];
+    for (tool, base_url, stream, token) in [
+        ("github", tools.github.url(), REPOSITORY, github::TOKEN),
+        ("jira", tools.jira_url(), PROJECT, jira::TOKEN),
+    ] {
+        let connector = twinflow_connectors::find(tool).context("no such tool")?;
+        let (streams, token) = ([stream.to_owned()], SecretString::from(token));
+        let new = NewConnection {
+            connector,
+            name: tool,
+            base_url: &base_url,
+            streams: &streams,
+            token: &token,
+            accept_broad: false,
+        };
+        connections.push(add(setting, new, &mut rand::rng()).await?);
+    }
+    Ok(connections)
+}
+
+/// Where the demo's data lies: where the person said, or in a folder that goes with `--once`.
+enum Folder {
+    Given(std::path::PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Folder {
+    fn new(settings: &Settings) -> Result<Self> {
+        Ok(match &settings.data_dir {
+            Some(given) => Self::Given(given.clone()),
+            None => Self::Temporary(tempfile::Builder::new().prefix("twinflow-demo-").tempdir()?),
+        })
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        match self {
+            Self::Given(path) => path.clone(),
+            Self::Temporary(folder) => folder.path().to_owned(),
+        }
+    }
+
+    fn keep(self) -> std::path::PathBuf {
+        match self {
+            Self::Given(path) => path,
+            Self::Temporary(folder) => folder.keep(),
+        }
+    }
+}
+
+async fn stay(settings: &Settings, folder: &std::path::Path, tools: &Tools) -> Result<()> {
+    settings.remark(&format!(
+        "\nThe event log lies in {0}. The pretend tools stay up until Ctrl-C; in another terminal try:\n\n  \
+         export TWINFLOW_DATA_DIR={0} TWINFLOW_EGRESS_ALLOW={1},{2}\n  \
+         twinflow scan\n  twinflow scans\n  twinflow events --limit 20\n  twinflow contract",
+        folder.display(),
+        tools.github.url(),
+        tools.jira.url(),
+    ));
+    Ok(tokio::signal::ctrl_c().await?)
+}
