@@ -19,6 +19,8 @@ pub struct Event {
     pub to: Option<Opaque>,
     /// The tool's own identity of this happening; the same happening read twice has the same.
     pub source: Opaque,
+    /// Its turn among those of the same moment, where the tool says so.
+    pub turn: i32,
 }
 
 /// A work item as it stood when it was last read.

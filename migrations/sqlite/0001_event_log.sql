@@ -88,14 +88,16 @@ CREATE TABLE events (
     activity      TEXT NOT NULL,
     resource      TEXT,
     at            TEXT NOT NULL,
+    -- Among those of the same moment, where the tool says so.
+    turn          INTEGER NOT NULL,
     from_id       TEXT,
     to_id         TEXT,
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, connection_id) REFERENCES connections (tenant_id, id) ON DELETE CASCADE
 ) STRICT;
 
-CREATE INDEX events_by_case ON events (tenant_id, connection_id, case_id, at);
-CREATE INDEX events_by_time ON events (tenant_id, at, id);
+CREATE INDEX events_by_case ON events (tenant_id, connection_id, case_id, at, turn);
+CREATE INDEX events_by_time ON events (tenant_id, at, turn, id);
 
 -- Work items as they stood when they were last read.
 CREATE TABLE cases (

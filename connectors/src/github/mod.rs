@@ -213,6 +213,7 @@ impl Reader<'_> {
             from: None,
             to: None,
             source: issue.id.clone(),
+            turn: 0,
         });
         self.happenings(&issue.id, issue.timeline_items.nodes);
         if let Some(page) = next(issue.timeline_items.page_info)? {
@@ -285,6 +286,7 @@ impl Reader<'_> {
                 from,
                 to,
                 source,
+                turn: 0,
             });
         }
     }

@@ -268,6 +268,7 @@ impl Reader {
             from: None,
             to: None,
             source: issue.id.clone(),
+            turn: 0,
         });
         self.page.cases.push(Case {
             id: issue.id,
@@ -300,9 +301,9 @@ impl Reader {
         let mut turns = BTreeMap::new();
         for item in history.items {
             let Some((activity, from, to)) = meaning(item) else { continue };
-            let turn: &mut u32 = turns.entry(activity.word()).or_default();
-            let source = format!("{}:{}", history.id, turn);
-            *turn += 1;
+            let next: &mut i32 = turns.entry(activity.word()).or_default();
+            let turn = std::mem::replace(next, *next + 1);
+            let source = format!("{}:{turn}", history.id);
             self.page.events.push(Event {
                 case: case.clone(),
                 activity,
@@ -311,6 +312,7 @@ impl Reader {
                 from,
                 to,
                 source: Opaque::new(source).ok_or(ReadError::Missing("a usable history id"))?,
+                turn,
             });
         }
         Ok(())

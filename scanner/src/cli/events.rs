@@ -91,7 +91,7 @@ async fn copy(
         let page = store.events(&wanted).await?;
         let full = page.len() as i64 == wanted.limit;
         let Some(last) = page.last() else { return Ok((shown, false)) };
-        wanted.after = Some((last.at, last.id));
+        wanted.after = Some((last.at, last.turn, last.id));
         for event in page {
             if shown == limit {
                 return Ok((shown, true));

@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::io::Write as _;
 use std::time::Duration;
-use twinflow_fixtures::{GitHub, Jira, LedgerDepth, Service, ServiceOptions, Story, StoryOptions, github, jira};
+use twinflow_fixtures::{
+    GitHub, Jira, LedgerDepth, Service, ServiceOptions, Story, StoryOptions, github, jira,
+};
 
 pub(super) const REPOSITORY: &str = "acme/shop";
 pub(super) const PROJECT: &str = "SHOP";
@@ -48,7 +50,8 @@ impl Tools {
     pub(super) async fn start(world: &World, repositories: u8, now: DateTime<Utc>) -> Result<Self> {
         let cases = usize::try_from(world.cases)?;
         let story = Story::new(StoryOptions { seed: world.seed, cases, now });
-        let options = ServiceOptions { remember_answers: true, ledger: LedgerDepth::Counts, ..Default::default() };
+        let options =
+            ServiceOptions { remember_answers: true, ledger: LedgerDepth::Counts, ..Default::default() };
         let mut github = GitHub::new(&story, REPOSITORY);
         for n in 2..=repositories {
             let story = Story::new(StoryOptions { seed: world.seed + u64::from(n), cases, now });

@@ -60,6 +60,7 @@ pub(super) fn event(activity: Activity, at: i64, change: &str) -> LoggedEvent {
         activity: activity.word().to_owned(),
         resource: None,
         at: hour(at),
+        turn: 0,
         from: side(from),
         to: side(to),
     }

@@ -129,9 +129,10 @@ impl TenantTx {
     /// How many of them were new.
     async fn insert_events(&mut self, connection: Uuid, events: &[Event]) -> Result<u64> {
         let inserted = sqlx::query(
-            "INSERT INTO events (tenant_id, connection_id, id, case_id, activity, resource, at, from_id, to_id)
+            "INSERT INTO events (tenant_id, connection_id, id, case_id, activity, resource, at, turn, from_id,
+                 to_id)
              SELECT $1, $2, * FROM UNNEST($3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
-                 $8::text[], $9::text[])
+                 $8::integer[], $9::text[], $10::text[])
              ON CONFLICT DO NOTHING",
         )
         .bind(self.tenant)
@@ -141,6 +142,7 @@ impl TenantTx {
         .bind(events.iter().map(|it| it.activity.word()).collect::<Vec<_>>())
         .bind(text(events.iter().map(|it| it.resource.clone())))
         .bind(events.iter().map(|it| it.at).collect::<Vec<_>>())
+        .bind(events.iter().map(|it| it.turn).collect::<Vec<_>>())
         .bind(text(events.iter().map(|it| it.from.clone())))
         .bind(text(events.iter().map(|it| it.to.clone())))
         .execute(self.rows())

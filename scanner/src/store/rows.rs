@@ -133,6 +133,8 @@ pub struct LoggedEvent {
     pub activity: String,
     pub resource: Option<String>,
     pub at: DateTime<Utc>,
+    /// Among those of the same moment.
+    pub turn: i32,
     #[sqlx(rename = "from_id")]
     pub from: Option<String>,
     #[sqlx(rename = "to_id")]
@@ -171,7 +173,7 @@ pub struct Wanted {
     pub case: Option<String>,
     pub since: Option<DateTime<Utc>>,
     pub until: Option<DateTime<Utc>>,
-    /// Only what comes after this one, in the order of `at`, then `id`.
-    pub after: Option<(DateTime<Utc>, Uuid)>,
+    /// Only what comes after this one, in the order of `at`, `turn` and `id`.
+    pub after: Option<(DateTime<Utc>, i32, Uuid)>,
     pub limit: i64,
 }

@@ -33,7 +33,7 @@ macro_rules! scans {
 /// An event with its connection's name and its case's key; ends before WHERE.
 macro_rules! events {
     () => {
-        "SELECT e.id, n.name AS connection_name, e.case_id, c.key, e.activity, e.resource, e.at, e.from_id, e.to_id
+        "SELECT e.id, n.name AS connection_name, e.case_id, c.key, e.activity, e.resource, e.at, e.turn, e.from_id, e.to_id
          FROM events e
          JOIN connections n ON n.tenant_id = e.tenant_id AND n.id = e.connection_id
          LEFT JOIN cases c ON c.tenant_id = e.tenant_id AND c.connection_id = e.connection_id AND c.id = e.case_id"
@@ -385,12 +385,12 @@ impl TenantTx {
     }
 
     async fn events_by_time(&mut self, wanted: &Wanted) -> Result<Vec<LoggedEvent>> {
-        let (after, last) = wanted.after.unwrap_or((DateTime::UNIX_EPOCH, Uuid::nil()));
+        let (after, turn, last) = wanted.after.unwrap_or((DateTime::UNIX_EPOCH, 0, Uuid::nil()));
         let rows = sqlx::query_as(concat!(
             events!(),
             " WHERE e.tenant_id = $1 AND ($2 IS NULL OR e.connection_id = $2)
-                AND e.at >= $3 AND e.at < $4 AND (e.at, e.id) > ($5, $6)
-              ORDER BY e.at, e.id LIMIT $7"
+                AND e.at >= $3 AND e.at < $4 AND (e.at, e.turn, e.id) > ($5, $6, $7)
+              ORDER BY e.at, e.turn, e.id LIMIT $8"
         ));
         let rows = rows
             .bind(self.tenant)
@@ -398,6 +398,7 @@ impl TenantTx {
             .bind(wanted.since.unwrap_or(DateTime::UNIX_EPOCH))
             .bind(wanted.until.unwrap_or(FAR))
             .bind(after)
+            .bind(turn)
             .bind(last)
             .bind(wanted.limit);
         Ok(rows.fetch_all(self.rows()).await?)
@@ -413,12 +414,12 @@ impl TenantTx {
         if known.unwrap_or(0) == 0 {
             return Err(StoreError::NoSuchCase(case.to_owned()));
         }
-        let (after, last) = wanted.after.unwrap_or((DateTime::UNIX_EPOCH, Uuid::nil()));
+        let (after, turn, last) = wanted.after.unwrap_or((DateTime::UNIX_EPOCH, 0, Uuid::nil()));
         let rows = sqlx::query_as(concat!(
             events!(),
             " WHERE e.tenant_id = $1 AND ($2 IS NULL OR e.connection_id = $2)
-                AND e.at >= $3 AND e.at < $4 AND (e.at, e.id) > ($5, $6) AND (c.key = $8 OR c.id = $8)
-              ORDER BY e.at, e.id LIMIT $7"
+                AND e.at >= $3 AND e.at < $4 AND (e.at, e.turn, e.id) > ($5, $6, $7) AND (c.key = $9 OR c.id = $9)
+              ORDER BY e.at, e.turn, e.id LIMIT $8"
         ));
         let rows = rows
             .bind(self.tenant)
@@ -426,6 +427,7 @@ impl TenantTx {
             .bind(wanted.since.unwrap_or(DateTime::UNIX_EPOCH))
             .bind(wanted.until.unwrap_or(FAR))
             .bind(after)
+            .bind(turn)
             .bind(last)
             .bind(wanted.limit)
             .bind(case);
@@ -439,9 +441,9 @@ impl TenantTx {
         last: &str,
     ) -> Result<HashMap<String, Vec<LoggedEvent>>> {
         let rows: Vec<LoggedEvent> = sqlx::query_as(
-            "SELECT id, '' AS connection_name, case_id, NULL AS key, activity, resource, at, from_id, to_id
+            "SELECT id, '' AS connection_name, case_id, NULL AS key, activity, resource, at, turn, from_id, to_id
              FROM events WHERE tenant_id = $1 AND connection_id = $2 AND case_id > $3 AND case_id <= $4
-             ORDER BY case_id, at, id",
+             ORDER BY case_id, at, turn, id",
         )
         .bind(self.tenant)
         .bind(connection)

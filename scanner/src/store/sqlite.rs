@@ -98,7 +98,8 @@ impl TenantTx {
         let mut new = 0;
         for batch in events.chunks(BATCH) {
             let mut insert = QueryBuilder::new(
-                "INSERT INTO events (tenant_id, id, connection_id, case_id, activity, resource, at, from_id, to_id) ",
+                "INSERT INTO events (tenant_id, id, connection_id, case_id, activity, resource, at, turn, from_id,
+                     to_id) ",
             );
             insert.push_values(batch, |mut row, event| {
                 row.push_bind(self.tenant)
@@ -108,6 +109,7 @@ impl TenantTx {
                     .push_bind(event.activity.word())
                     .push_bind(event.resource.as_ref().map(|id| id.as_str()))
                     .push_bind(event.at)
+                    .push_bind(event.turn)
                     .push_bind(event.from.as_ref().map(|id| id.as_str()))
                     .push_bind(event.to.as_ref().map(|id| id.as_str()));
             });

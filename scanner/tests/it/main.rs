@@ -1,0 +1,12 @@
+//! Real databases, real HTTP to the pretend tools, the real binary, a clock that is handed in.
+//! The names of the tests are the promises.
+
+mod faults;
+mod kill;
+mod leaks;
+mod program;
+mod recorded;
+mod scans;
+mod store;
+mod support;
+mod tenants;

@@ -1,0 +1,131 @@
+//! Pretend tools, a store, and a scanner between them.
+
+use super::clock::TestClock;
+use super::engines::{Database, TENANT};
+use chrono::{DateTime, Utc};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+use secrecy::SecretString;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use twinflow::connect::{ConnectError, NewConnection, Setting, add};
+use twinflow::scan::Scanner;
+use twinflow::scan::egress::{Allowed, Bounds};
+use twinflow::scan::watch::{Nobody, StopCord};
+use twinflow::store::{Connection, Outcome, Store, Wanted, random_id};
+use twinflow_fixtures::{Fact, Service, Story, StoryOptions, github, jira};
+use twinflow_vault::{KeySet, Vault};
+
+/// One pretend tool, connected.
+pub(crate) struct Bench {
+    pub(crate) clock: TestClock,
+    pub(crate) database: Database,
+    pub(crate) tool: Service,
+    pub(crate) connection: Connection,
+    pub(crate) scanner: Scanner,
+}
+
+pub(crate) fn story(cases: usize, clock: &TestClock) -> Story {
+    use twinflow::clock::Time as _;
+    Story::new(StoryOptions { seed: 7, cases, now: clock.now() })
+}
+
+impl Bench {
+    /// GitHub or Jira, with these streams followed.
+    pub(crate) async fn new(clock: TestClock, database: Database, tool: Service, streams: &[&str]) -> Self {
+        let is_jira = !streams.iter().any(|name| name.contains('/'));
+        let (name, base_url, token) = if is_jira {
+            ("jira", format!("{}/ex/jira/{}", tool.url(), jira::CLOUD_ID), jira::TOKEN)
+        } else {
+            ("github", tool.url(), github::TOKEN)
+        };
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let scanner = Scanner {
+            store: database.store.clone(),
+            vault: Arc::new(Vault::new(KeySet::generate(&mut rng).unwrap())),
+            tenant: TENANT,
+            allowed: Allowed::default().and(&tool.url()).unwrap(),
+            clock: clock.clock(),
+            watch: Arc::new(Nobody),
+            stop: StopCord::default(),
+            owner: "a test".into(),
+            takeover: false,
+            bounds: Bounds { deadline: Duration::from_secs(10), ..Bounds::default() },
+            streams_side_by_side: 4,
+            patience: Duration::from_secs(300),
+            lease: Duration::from_secs(60),
+        };
+        let streams: Vec<_> = streams.iter().map(|name| (*name).to_owned()).collect();
+        let connection = connect(&scanner, name, &base_url, &streams, token).await.unwrap();
+        tool.clear_ledger();
+        Self { clock, database, tool, connection, scanner }
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.database.store
+    }
+
+    /// Opens a scan, or the one that was cut short, and runs it.
+    pub(crate) async fn scan(&self) -> Outcome {
+        let fresh = random_id(&mut rand::rng());
+        let scan = self.store().open_scan(self.connection.id, fresh).await.unwrap();
+        self.scanner.run(scan).await.unwrap().expect("the scan is ours")
+    }
+
+    /// What the event log holds, in the oracle's words.
+    pub(crate) async fn log(&self) -> Vec<Fact> {
+        logged(self.store()).await
+    }
+
+    /// What a perfect reader would have found, without the stream, which the log does not repeat per event.
+    pub(crate) fn facts(&self) -> Vec<Fact> {
+        let mut facts: Vec<_> = self.tool.facts().into_iter().map(without_stream).collect();
+        facts.sort();
+        facts
+    }
+}
+
+pub(crate) fn without_stream(fact: Fact) -> Fact {
+    Fact { stream: String::new(), ..fact }
+}
+
+/// Every event of a store, sorted; panics if one stands there twice.
+pub(crate) async fn logged(store: &dyn Store) -> Vec<Fact> {
+    let wanted = Wanted { limit: i64::MAX, ..Wanted::default() };
+    let events = store.events(&wanted).await.unwrap();
+    let ids: BTreeSet<_> = events.iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), events.len(), "an event stands in the log twice");
+    let fact = |event: twinflow::store::LoggedEvent| Fact {
+        case: event.case,
+        activity: event.activity,
+        resource: event.resource,
+        at: event.at,
+        from: event.from,
+        to: event.to,
+        stream: String::new(),
+    };
+    let mut facts: Vec<_> = events.into_iter().map(fact).collect();
+    facts.sort();
+    facts
+}
+
+pub(crate) async fn connect(
+    scanner: &Scanner,
+    tool: &str,
+    base_url: &str,
+    streams: &[String],
+    token: &str,
+) -> Result<Connection, ConnectError> {
+    let setting = Setting {
+        store: &*scanner.store,
+        vault: &scanner.vault,
+        tenant: scanner.tenant,
+        allowed: &scanner.allowed,
+        now: DateTime::<Utc>::UNIX_EPOCH,
+    };
+    let token = SecretString::from(token);
+    let connector = twinflow_connectors::find(tool).expect("a tool");
+    let new = NewConnection { connector, name: tool, base_url, streams, token: &token, accept_broad: false };
+    add(setting, new, &mut rand::rng()).await
+}

@@ -1,0 +1,44 @@
+//! Both engines, each with a database of its own.
+
+use super::clock::TestClock;
+use super::postgres::{TestDatabase, database_like};
+use std::sync::Arc;
+use tempfile::TempDir;
+use twinflow::store::{self, Store};
+use uuid::Uuid;
+
+pub(crate) const TENANT: Uuid = Uuid::from_u128(0x7e4a);
+
+/// A fresh database, gone when this is dropped.
+pub(crate) struct Database {
+    pub(crate) store: Arc<dyn Store>,
+    _home: Home,
+}
+
+#[expect(dead_code, reason = "held so that the database stays")]
+enum Home {
+    Folder(TempDir),
+    Server(TestDatabase),
+}
+
+pub(crate) async fn sqlite(clock: &TestClock) -> Database {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("twinflow.db");
+    let store = store::open_embedded(&file, TENANT, clock.clock()).await.unwrap();
+    Database { store, _home: Home::Folder(folder) }
+}
+
+pub(crate) async fn postgres() -> Database {
+    let server = migrated().await;
+    let url = server.login_url("tf_app").await;
+    let store = store::open_server(&url, TENANT).await.unwrap();
+    Database { store, _home: Home::Server(server) }
+}
+
+/// A migrated database on this run's private server.
+pub(crate) async fn migrated() -> TestDatabase {
+    database_like("migrated", async |database| {
+        store::migrate_server(&database.owner_url()).await.unwrap();
+    })
+    .await
+}
