@@ -10,6 +10,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{ConnectOptions, Connection as _, Transaction};
 use std::str::FromStr;
+use std::time::Duration;
 use twinflow_connectors::{Case, Event, Named, Opaque};
 use uuid::Uuid;
 
@@ -41,20 +42,26 @@ fn options(url: &str) -> Result<PgConnectOptions> {
 
 impl Engine {
     pub(super) async fn open(url: &str, tenant: Uuid) -> Result<Self> {
-        let pool = PgPoolOptions::new().max_connections(8).connect_with(options(url)?).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(8)
+            // A server that is starting, or full, is waited for.
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options(url)?)
+            .await?;
         let engine = Self { tenant, pool };
         engine.has_no_power_over_tenants().await?;
         engine.is_migrated().await?;
         Ok(engine)
     }
 
-    /// Row-level security does not hold for superusers, BYPASSRLS, or whoever may change the tables.
+    /// Row-level security does not hold for superusers, BYPASSRLS, or whoever may change the tables; nor for who
+    /// may become one of them.
     async fn has_no_power_over_tenants(&self) -> Result<()> {
         let (superuser, bypasses, owns): (bool, bool, bool) = sqlx::query_as(
-            "SELECT r.rolsuper, r.rolbypassrls,
+            "SELECT coalesce(bool_or(rolsuper), false), coalesce(bool_or(rolbypassrls), false),
                  EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                      WHERE n.nspname = 'public' AND pg_has_role(c.relowner, 'MEMBER'))
-             FROM pg_roles r WHERE r.rolname = current_user",
+             FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')",
         )
         .fetch_one(&self.pool)
         .await?;
@@ -73,15 +80,20 @@ impl Engine {
         if !there {
             return Err(StoreError::NotMigrated);
         }
-        let applied: Vec<i64> =
-            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
+        let applied: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
                 .fetch_all(&self.pool)
                 .await?;
-        let known: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
-        if let Some(found) = applied.iter().copied().find(|version| !known.contains(version)) {
-            return Err(StoreError::Newer { found, known: super::newest_migration() });
+        for (version, checksum) in &applied {
+            match MIGRATIONS.iter().find(|known| known.version == *version) {
+                None => return Err(StoreError::Newer { found: *version, known: super::newest_migration() }),
+                Some(known) if *known.checksum != **checksum => {
+                    return Err(StoreError::ChangedMigration(*version));
+                }
+                Some(_) => {}
+            }
         }
-        if applied.len() < known.len() { Err(StoreError::NotMigrated) } else { Ok(()) }
+        if applied.len() < MIGRATIONS.iter().count() { Err(StoreError::NotMigrated) } else { Ok(()) }
     }
 
     async fn describe(&self) -> Result<String> {
@@ -155,10 +167,11 @@ impl TenantTx {
         sqlx::query(
             "INSERT INTO cases (tenant_id, connection_id, stream, id, key, created_at, updated_at, status, assignee,
                  priority)
-             SELECT DISTINCT ON (c.id) $1, $2, $3, c.* FROM UNNEST($4::text[], $5::text[], $6::timestamptz[],
-                 $7::timestamptz[], $8::text[], $9::text[], $10::text[])
-                 AS c (id, key, created_at, updated_at, status, assignee, priority)
-             ORDER BY c.id, c.updated_at DESC
+             SELECT DISTINCT ON (id) $1, $2, $3, id, key, created_at, updated_at, status, assignee, priority
+             FROM UNNEST($4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::text[],
+                 $10::text[]) WITH ORDINALITY
+                 AS c (id, key, created_at, updated_at, status, assignee, priority, place)
+             ORDER BY id, updated_at DESC, place DESC
              ON CONFLICT (tenant_id, connection_id, id) DO UPDATE SET stream = excluded.stream,
                  key = excluded.key, updated_at = excluded.updated_at, status = excluded.status,
                  assignee = excluded.assignee, priority = excluded.priority
@@ -179,10 +192,15 @@ impl TenantTx {
         Ok(())
     }
 
+    /// What is named twice keeps the last name, and the last stage that was known.
     async fn upsert_names(&mut self, connection: Uuid, names: &[Named]) -> Result<()> {
         sqlx::query(
             "INSERT INTO names (tenant_id, connection_id, kind, id, name, stage)
-             SELECT $1, $2, * FROM UNNEST($3::text[], $4::text[], $5::text[], $6::text[])
+             SELECT $1, $2, kind, id, (array_agg(name ORDER BY place DESC))[1],
+                 (array_agg(stage ORDER BY place DESC) FILTER (WHERE stage IS NOT NULL))[1]
+             FROM UNNEST($3::text[], $4::text[], $5::text[], $6::text[]) WITH ORDINALITY
+                 AS n (kind, id, name, stage, place)
+             GROUP BY kind, id
              ON CONFLICT (tenant_id, connection_id, kind, id) DO UPDATE SET name = excluded.name,
                  stage = coalesce(excluded.stage, names.stage)",
         )

@@ -314,20 +314,16 @@ impl TenantTx {
     }
 
     async fn open_scan(&mut self, connection: Uuid, fresh: Uuid) -> Result<Uuid> {
-        sqlx::query(
-            "INSERT INTO scans (tenant_id, id, connection_id, state, created_at)
-             VALUES ($1, $2, $3, 'queued', $4) ON CONFLICT DO NOTHING",
-        )
-        .bind(self.tenant)
-        .bind(fresh)
-        .bind(connection)
-        .bind(self.now)
-        .execute(self.rows())
-        .await?;
+        // One statement: between two, the active scan could end. The update changes nothing but gives its id.
         let active = sqlx::query_scalar(
-            "SELECT id FROM scans WHERE tenant_id = $1 AND connection_id = $2 AND state IN ('queued', 'running')",
+            "INSERT INTO scans (tenant_id, id, connection_id, state, created_at)
+             VALUES ($1, $2, $3, 'queued', $4)
+             ON CONFLICT (tenant_id, connection_id) WHERE state IN ('queued', 'running')
+                 DO UPDATE SET state = scans.state
+             RETURNING id",
         );
-        Ok(active.bind(self.tenant).bind(connection).fetch_one(self.rows()).await?)
+        let active = active.bind(self.tenant).bind(fresh).bind(connection).bind(self.now);
+        Ok(active.fetch_one(self.rows()).await?)
     }
 
     /// The fence: goes on only while the claim's epoch is the scan's, and extends the lease.
@@ -346,7 +342,7 @@ impl TenantTx {
     }
 
     async fn set_cursor(&mut self, connection: Uuid, stream: &str, cursor: &Cursor) -> Result<()> {
-        sqlx::query(
+        let set = sqlx::query(
             "UPDATE streams SET cursor = $4 WHERE tenant_id = $1 AND connection_id = $2 AND name = $3",
         )
         .bind(self.tenant)
@@ -355,7 +351,11 @@ impl TenantTx {
         .bind(Json(cursor))
         .execute(self.rows())
         .await?;
-        Ok(())
+        // Without a cursor the page would be read again for ever.
+        match set.rows_affected() {
+            1 => Ok(()),
+            _ => Err(StoreError::Database("the stream is not followed".into())),
+        }
     }
 
     async fn count(&mut self, scan: Uuid, page: &Kept<'_>, new: u64) -> Result<()> {
@@ -385,7 +385,7 @@ impl TenantTx {
     }
 
     async fn events_by_time(&mut self, wanted: &Wanted) -> Result<Vec<LoggedEvent>> {
-        let (after, turn, last) = wanted.after.unwrap_or((DateTime::UNIX_EPOCH, 0, Uuid::nil()));
+        let (after, turn, last) = wanted.after.unwrap_or(FIRST);
         let rows = sqlx::query_as(concat!(
             events!(),
             " WHERE e.tenant_id = $1 AND ($2 IS NULL OR e.connection_id = $2)
@@ -414,7 +414,7 @@ impl TenantTx {
         if known.unwrap_or(0) == 0 {
             return Err(StoreError::NoSuchCase(case.to_owned()));
         }
-        let (after, turn, last) = wanted.after.unwrap_or((DateTime::UNIX_EPOCH, 0, Uuid::nil()));
+        let (after, turn, last) = wanted.after.unwrap_or(FIRST);
         let rows = sqlx::query_as(concat!(
             events!(),
             " WHERE e.tenant_id = $1 AND ($2 IS NULL OR e.connection_id = $2)
@@ -458,6 +458,9 @@ impl TenantTx {
         Ok(by_case)
     }
 }
+
+/// Sooner than every event: nothing is before 1970.
+const FIRST: (DateTime<Utc>, i32, Uuid) = (DateTime::UNIX_EPOCH, i32::MIN, Uuid::nil());
 
 /// Later than every time a connector believes.
 const FAR: DateTime<Utc> = match DateTime::from_timestamp(7_258_118_400, 0) {

@@ -7,18 +7,21 @@ mod shared;
 use super::{Result, StoreError};
 use crate::clock::Clock;
 use chrono::{DateTime, Utc};
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, QueryBuilder, Transaction};
+use sqlx::{ConnectOptions, Connection as _, QueryBuilder, Transaction};
 use std::path::Path;
 use std::time::Duration;
 use twinflow_connectors::{Case, Event, Named};
 use uuid::Uuid;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// Stands in the file's header: `TwFl`. The first migration writes it.
+const APPLICATION: i64 = 0x5477_466C;
 
 /// Rows a multi-row INSERT carries. Row by row, each statement costs a hop to SQLite's thread.
 const BATCH: usize = 500;
@@ -36,28 +39,26 @@ impl Engine {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
+            .busy_timeout(Duration::from_secs(10))
+            .disable_statement_logging();
+        match Self::open_with(options, tenant, clock).await {
+            Err(Trouble::NotOurs) => Err(StoreError::Damaged(file.to_owned())),
+            Err(Trouble::Other(error)) => Err(error),
+            Ok(engine) => Ok(engine),
+        }
+    }
+
+    async fn open_with(plain: SqliteConnectOptions, tenant: Uuid, clock: Clock) -> Opened<Self> {
+        is_ours(&plain).await?;
+        let options = plain
             .journal_mode(SqliteJournalMode::Wal)
             // FULL keeps the last page through a power cut as well; a page is one commit, so it costs little.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10))
-            .pragma("cache_size", "-8192")
-            .disable_statement_logging();
-        let damaged = |error: sqlx::Error| match StoreError::from(error) {
-            // SQLITE_NOTADB, SQLITE_CORRUPT, SQLITE_CANTOPEN.
-            StoreError::Database(code) if ["code 26", "code 11", "code 14"].contains(&code.as_str()) => {
-                StoreError::Damaged(file.to_owned())
-            }
-            other => other,
-        };
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(damaged)?;
-        MIGRATIONS.run(&writer).await?;
-        let readers =
-            SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(damaged)?;
+            .pragma("cache_size", "-8192");
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        migrate(&writer).await?;
+        let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
         Ok(Self { tenant, clock, writer, readers })
     }
 
@@ -75,6 +76,53 @@ impl Engine {
         let tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         Ok(TenantTx { tx, tenant: self.tenant, now: self.clock.now() })
     }
+}
+
+type Opened<T> = std::result::Result<T, Trouble>;
+
+enum Trouble {
+    NotOurs,
+    Other(StoreError),
+}
+
+impl From<sqlx::Error> for Trouble {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code()?.parse().ok());
+        // SQLITE_CORRUPT, SQLITE_CANTOPEN, SQLITE_NOTADB; what stands above the low byte says more precisely why.
+        match code.map(|code: i32| code & 0xFF) {
+            Some(11 | 14 | 26) => Self::NotOurs,
+            _ => Self::Other(error.into()),
+        }
+    }
+}
+
+impl From<MigrateError> for Trouble {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+/// Another program's database is not to be written to, not even to set its journal mode.
+async fn is_ours(plain: &SqliteConnectOptions) -> Opened<()> {
+    let mut probe = plain.connect().await?;
+    let (tables, application): (i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM sqlite_schema), application_id FROM pragma_application_id",
+    )
+    .fetch_one(&mut probe)
+    .await?;
+    probe.close().await?;
+    if tables == 0 || application == APPLICATION { Ok(()) } else { Err(Trouble::NotOurs) }
+}
+
+/// All in one transaction: of two programs that make the same database, one waits for the other.
+async fn migrate(writer: &SqlitePool) -> Opened<()> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    // What `run` calls; `run` itself does not know that a transaction may be sent to another thread.
+    MIGRATIONS.run_direct(None, &mut *tx, false).await?;
+    Ok(tx.commit().await?)
 }
 
 /// A transaction as the one tenant.

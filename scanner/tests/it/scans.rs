@@ -1,1 +1,343 @@
-//! Not written yet.
+//! A scan reads everything there is, once, whatever happens in between.
+
+use crate::support::bench::{Bench, story};
+use crate::support::clock::TestClock;
+use crate::support::engines::{Database, postgres, sqlite};
+use chrono::TimeDelta;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use twinflow::scan::watch::{Progress, Watch};
+use twinflow::store::{Claim, Outcome, State, Store};
+use twinflow_fixtures::jira::{CreatedAs, JiraSwitches};
+use twinflow_fixtures::{Fault, GitHub, Jira, RetryAfter, Service, ServiceOptions};
+
+async fn github(clock: &TestClock, database: Database, cases: usize) -> Bench {
+    let world = GitHub::new(&story(cases, clock), "acme/shop");
+    let tool = Service::start(world, ServiceOptions::default()).await.unwrap();
+    Bench::new(clock.clone(), database, tool, &["acme/shop"]).await
+}
+
+async fn jira_with(clock: &TestClock, database: Database, cases: usize, switches: JiraSwitches) -> Bench {
+    let world = Jira::new(&story(cases, clock), "SHOP").with_switches(switches);
+    let tool = Service::start(world, ServiceOptions::default()).await.unwrap();
+    Bench::new(clock.clone(), database, tool, &["SHOP"]).await
+}
+
+async fn jira(clock: &TestClock, database: Database, cases: usize) -> Bench {
+    jira_with(clock, database, cases, JiraSwitches::default()).await
+}
+
+/// A scan, and the log is the oracle's: nothing lost, nothing twice, nothing made up.
+async fn scans_to_the_oracle(bench: &Bench) -> Outcome {
+    let outcome = bench.scan().await;
+    let (log, facts) = (bench.log().await, bench.facts());
+    assert!(!facts.is_empty());
+    assert!(log == facts, "{} events in the log, {} happened", log.len(), facts.len());
+    outcome
+}
+
+const COMPLETE: Outcome = Outcome { state: State::Complete, reasons: vec![], until: None };
+
+/// Runs a promise for each tool on each engine.
+macro_rules! for_each_tool_and_engine {
+    ($($promise:ident)+) => {
+        mod github_in_sqlite { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $promise() {
+            let clock = super::TestClock::new();
+            super::$promise(super::github(&clock, super::sqlite(&clock).await, 330).await).await;
+        })+ }
+        mod github_in_postgres { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $promise() {
+            let clock = super::TestClock::new();
+            super::$promise(super::github(&clock, super::postgres().await, 330).await).await;
+        })+ }
+        mod jira_in_sqlite { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $promise() {
+            let clock = super::TestClock::new();
+            super::$promise(super::jira(&clock, super::sqlite(&clock).await, 530).await).await;
+        })+ }
+        mod jira_in_postgres { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $promise() {
+            let clock = super::TestClock::new();
+            super::$promise(super::jira(&clock, super::postgres().await, 530).await).await;
+        })+ }
+    };
+}
+
+for_each_tool_and_engine! {
+    a_first_scan_reads_everything_once
+    a_second_scan_reads_what_changed_and_adds_nothing_twice
+    cases_that_change_between_pages_are_met_again
+    a_scan_cut_short_goes_on_from_the_page_it_kept
+    a_worker_that_was_superseded_writes_nothing_more
+}
+
+async fn a_first_scan_reads_everything_once(bench: Bench) {
+    assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+    let scans = bench.store().scans(10).await.unwrap();
+    assert_eq!(scans.len(), 1);
+    assert_eq!(scans[0].events_new as usize, bench.facts().len());
+    assert_eq!(scans[0].requests as usize, bench.tool.ledger().len());
+}
+
+async fn a_second_scan_reads_what_changed_and_adds_nothing_twice(bench: Bench) {
+    scans_to_the_oracle(&bench).await;
+    bench.clock.forward(TimeDelta::hours(3));
+    let now = moment(&bench);
+    bench.tool.set_now(now);
+    for nth in [3, 50, 99] {
+        assert!(bench.tool.update_case(nth, now - TimeDelta::minutes(1)));
+    }
+    bench.tool.add_case(now - TimeDelta::seconds(30));
+    bench.tool.clear_ledger();
+    assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+    assert!(bench.tool.ledger().len() <= 4, "{} requests for four changes", bench.tool.ledger().len());
+}
+
+async fn cases_that_change_between_pages_are_met_again(mut bench: Bench) {
+    let tool = Arc::new(bench.tool);
+    let (world, now) = (tool.clone(), bench.clock.clone());
+    bench.scanner.watch = on_page(move |progress| {
+        if (1..=3).contains(&progress.pages) {
+            let at = twinflow::clock::Time::now(&now);
+            world.update_case(progress.pages as usize, at);
+            world.add_case(at);
+        }
+    });
+    let cursor_after =
+        bench.scanner.run(open(&bench.scanner.store, bench.connection.id).await).await.unwrap();
+    assert_eq!(cursor_after, Some(COMPLETE));
+    bench.scanner.watch = Arc::new(twinflow::scan::watch::Nobody);
+    bench.tool = Arc::into_inner(tool).expect("nobody else holds it");
+    // What changed behind the reader's back is within the overlap of the next scan.
+    assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+}
+
+async fn a_scan_cut_short_goes_on_from_the_page_it_kept(mut bench: Bench) {
+    let stop = bench.scanner.stop.clone();
+    bench.scanner.watch = on_page(move |progress| {
+        if progress.pages == 2 {
+            stop.pull();
+        }
+    });
+    assert_eq!(bench.scan().await.state, State::Queued);
+    let kept = bench.log().await;
+    assert!(!kept.is_empty() && kept.len() < bench.facts().len());
+
+    let first = bench.tool.ledger();
+    bench.tool.clear_ledger();
+    bench.scanner.watch = Arc::new(twinflow::scan::watch::Nobody);
+    bench.scanner.stop = twinflow::scan::watch::StopCord::default();
+    assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+    let again =
+        bench.tool.ledger().iter().filter(|asked| first.iter().any(|it| it.body == asked.body)).count();
+    // The page that was on its way when the cord was pulled, and what was asked beside it.
+    assert!(again <= 9, "{again} questions were asked again");
+    assert_eq!(bench.store().scans(10).await.unwrap().len(), 1, "it is the same scan");
+}
+
+async fn a_worker_that_was_superseded_writes_nothing_more(mut bench: Bench) {
+    let successor: Arc<Mutex<Option<Claim>>> = Arc::default();
+    let scan = open(&bench.scanner.store, bench.connection.id).await;
+    let (store, taken) = (bench.scanner.store.clone(), successor.clone());
+    let runtime = tokio::runtime::Handle::current();
+    bench.scanner.watch = on_page(move |progress| {
+        if progress.pages == 2 && taken.lock().unwrap().is_none() {
+            let claim = store.claim(scan, "the successor", Duration::from_secs(60), true);
+            *taken.lock().unwrap() = tokio::task::block_in_place(|| runtime.block_on(claim)).unwrap();
+        }
+    });
+    assert_eq!(bench.scanner.run(scan).await.unwrap(), None, "the scan is the successor's");
+    let claim = successor.lock().unwrap().take().expect("claimed");
+    assert_eq!(claim.epoch, 2);
+    let row = bench.store().scan(scan).await.unwrap().expect("a scan");
+    assert_eq!((row.state, row.pages), (State::Running, 2), "the third page was not kept");
+
+    bench.scanner.takeover = true;
+    bench.scanner.watch = Arc::new(twinflow::scan::watch::Nobody);
+    assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+}
+
+#[tokio::test]
+async fn whatever_jira_does_that_is_not_documented_the_log_is_the_same() {
+    for created_as in [CreatedAs::Millis, CreatedAs::Seconds, CreatedAs::Text] {
+        for siblings_kept in [true, false] {
+            let clock = TestClock::new();
+            let switches = JiraSwitches {
+                created_as,
+                siblings_kept,
+                repeats_across_pages: true,
+                page_at_most: Some(37),
+                user_offset_minutes: 330,
+            };
+            let bench = jira_with(&clock, sqlite(&clock).await, 150, switches).await;
+            let outcome = bench.scan().await;
+            assert_eq!(outcome, COMPLETE, "{switches:?}");
+            let to_the_second = |mut facts: Vec<twinflow_fixtures::Fact>| {
+                use chrono::SubsecRound as _;
+                facts.iter_mut().for_each(|fact| fact.at = fact.at.trunc_subsecs(0));
+                facts.sort();
+                facts
+            };
+            let (log, facts) = (to_the_second(bench.log().await), to_the_second(bench.facts()));
+            assert!(log == facts, "{switches:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_is_sat_out_for_as_long_as_the_tool_asks() {
+    let clock = TestClock::new();
+    let bench = github(&clock, sqlite(&clock).await, 120).await;
+    let asked = Duration::from_secs(17);
+    bench
+        .tool
+        .faults()
+        .next(Fault::GitHubSecondaryLimit { status: 403, retry_after: Some(RetryAfter::Secs(17)) });
+    bench.tool.faults().next(Fault::GitHubPrimaryLimit { resets_in: Duration::from_secs(120) });
+    assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+    let waits = clock.waits();
+    assert_eq!(waits.len(), 2);
+    assert_eq!(waits[0], asked);
+    assert!(waits[1] >= Duration::from_secs(100), "{waits:?}");
+    assert_eq!(
+        bench.store().scans(1).await.unwrap()[0].waited_ms as u128,
+        waits.iter().map(Duration::as_millis).sum()
+    );
+}
+
+#[tokio::test]
+async fn a_limit_beyond_patience_defers_the_scan_until_the_reset_and_keeps_what_was_read() {
+    let clock = TestClock::new();
+    let bench = jira(&clock, sqlite(&clock).await, 230).await;
+    // Connecting took four requests, the first round three.
+    bench.tool.faults().on_request(9, Fault::JiraQuota { retry_after: Some(RetryAfter::Secs(3000)) });
+    let outcome = bench.scan().await;
+    assert_eq!(outcome.state, State::Deferred);
+    assert_eq!(outcome.until, Some(moment(&bench) + TimeDelta::seconds(3000)));
+    assert!(!bench.log().await.is_empty());
+    bench.clock.forward(TimeDelta::seconds(3000));
+    bench.tool.set_now(moment(&bench));
+    assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+}
+
+async fn two_repositories(clock: &TestClock) -> Bench {
+    let world = GitHub::new(&story(60, clock), "acme/shop").with_repository(&story(40, clock), "acme/api");
+    let tool = Service::start(world, ServiceOptions::default()).await.unwrap();
+    Bench::new(clock.clone(), sqlite(clock).await, tool, &["acme/api", "acme/shop"]).await
+}
+
+#[tokio::test]
+async fn a_repository_that_cannot_be_read_makes_the_scan_partial_and_says_why() {
+    let bench = two_repositories(&TestClock::new()).await;
+    bench.tool.hide("acme/shop");
+    let outcome = bench.scan().await;
+    assert_eq!(outcome.state, State::Partial);
+    assert!(outcome.reasons[0].starts_with("acme/shop: the tool does not know it"), "{:?}", outcome.reasons);
+    let api: Vec<_> = bench.tool.facts().into_iter().filter(|fact| fact.stream == "acme/api").collect();
+    assert_eq!(bench.log().await.len(), api.len());
+
+    bench.tool.show("acme/shop");
+    assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+}
+
+#[tokio::test]
+async fn a_connection_of_which_nothing_can_be_read_fails() {
+    let bench = two_repositories(&TestClock::new()).await;
+    bench.tool.hide("acme/shop");
+    bench.tool.hide("acme/api");
+    assert_eq!(bench.scan().await.state, State::Failed);
+}
+
+#[tokio::test]
+async fn a_revoked_token_fails_the_scan_without_a_second_try() {
+    let clock = TestClock::new();
+    let bench = github(&clock, sqlite(&clock).await, 120).await;
+    bench.tool.revoke();
+    let outcome = bench.scan().await;
+    assert_eq!(outcome.state, State::Failed);
+    assert!(outcome.reasons[0].contains("connect it again"), "{:?}", outcome.reasons);
+    assert_eq!(bench.tool.ledger().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_had_cases_and_now_shows_none_is_suspicious() {
+    let clock = TestClock::new();
+    for bench in
+        [github(&clock, sqlite(&clock).await, 30).await, jira(&clock, sqlite(&clock).await, 30).await]
+    {
+        scans_to_the_oracle(&bench).await;
+        bench.tool.faults().always(Fault::Empty);
+        let outcome = bench.scan().await;
+        assert_eq!(outcome.state, State::SuspiciousEmpty, "{:?}", outcome.reasons);
+        bench.tool.faults().clear();
+        assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_repository_is_complete() {
+    let clock = TestClock::new();
+    let bench = github(&clock, sqlite(&clock).await, 0).await;
+    assert_eq!(bench.scan().await, COMPLETE);
+    assert_eq!(bench.scan().await, COMPLETE);
+}
+
+#[tokio::test]
+async fn a_tool_that_takes_too_long_is_asked_for_less() {
+    let clock = TestClock::new();
+    let bench = github(&clock, sqlite(&clock).await, 120).await;
+    bench.tool.faults().next(Fault::GitHubResourceLimits);
+    bench.tool.faults().next(Fault::ServerError(502));
+    assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+    let sizes: Vec<_> =
+        bench.tool.ledger().iter().filter_map(|asked| first_of(&asked.body)).take(3).collect();
+    assert_eq!(sizes, [50, 25, 12]);
+}
+
+#[tokio::test]
+async fn streams_are_followed_side_by_side_but_no_more_than_allowed() {
+    let clock = TestClock::new();
+    let mut world = GitHub::new(&story(5, &clock), "acme/r0");
+    let names: Vec<_> = (0..9).map(|n| format!("acme/r{n}")).collect();
+    for name in &names[1..] {
+        world = world.with_repository(&story(5, &clock), name);
+    }
+    let tool = Service::start(world, ServiceOptions::default()).await.unwrap();
+    let streams: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut bench = Bench::new(clock.clone(), sqlite(&clock).await, tool, &streams).await;
+    let (peak, now) = (Arc::new(Mutex::new(0)), Mutex::new(std::collections::BTreeSet::new()));
+    let highest = peak.clone();
+    bench.scanner.watch = Arc::new(OnProgress(Box::new(move |stream, progress| {
+        let mut running = now.lock().unwrap();
+        match progress.now {
+            twinflow::scan::watch::Doing::Ended { .. } => running.remove(stream),
+            _ => running.insert(stream.to_owned()),
+        };
+        let mut peak = highest.lock().unwrap();
+        *peak = running.len().max(*peak);
+    })));
+    assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+    assert!(*peak.lock().unwrap() <= 4);
+}
+
+fn first_of(body: &str) -> Option<u64> {
+    serde_json::from_str::<serde_json::Value>(body).ok()?["variables"]["first"].as_u64()
+}
+
+fn moment(bench: &Bench) -> chrono::DateTime<chrono::Utc> {
+    twinflow::clock::Time::now(&bench.clock)
+}
+
+async fn open(store: &Arc<dyn Store>, connection: uuid::Uuid) -> uuid::Uuid {
+    store.open_scan(connection, uuid::Uuid::from_u128(1)).await.unwrap()
+}
+
+/// A watcher that is told of every page.
+fn on_page(told: impl Fn(&Progress) + Send + Sync + 'static) -> Arc<dyn Watch> {
+    Arc::new(OnProgress(Box::new(move |_, progress| told(progress))))
+}
+
+struct OnProgress(Box<dyn Fn(&str, &Progress) + Send + Sync>);
+
+impl Watch for OnProgress {
+    fn progress(&self, _: &str, stream: &str, progress: &Progress) {
+        (self.0)(stream, progress);
+    }
+}
