@@ -1,6 +1,9 @@
 -- The embedded default. One tenant by configuration; tenant_id stands in every table all the same, so that the
 -- statements are the ones Postgres runs. Ids are 16-byte BLOBs, times are RFC 3339 text in UTC, which sorts.
 
+-- "TwFl", so that the file is known to be ours, and another program's is left alone.
+PRAGMA application_id = 0x5477466C;
+
 CREATE TABLE tenants (
     tenant_id  BLOB NOT NULL PRIMARY KEY,
     created_at TEXT NOT NULL

@@ -999,7 +999,7 @@ async fn the_longest_ids_and_all_scripts_fit(world: World) {
     let claim = world.claimed(&connection, LEASE).await;
     let longest = "~".repeat(Opaque::LONGEST);
     // One that is normalised or folded would be found as the other.
-    let ids = [longest.as_str(), "重要な仕事", "שלום", "é", "e\u{301}", "ß", "SS", "ss", "🦀🧪", "Ω", "Ω"];
+    let ids = [longest.as_str(), "重要な仕事", "שלום", "é", "e\u{301}", "ß", "SS", "ss", "🦀🧪", "\u{3a9}", "\u{2126}"];
     for case_id in ids {
         let whole = Event { resource: Some(id(case_id)), to: Some(id(case_id)), ..event("x", "1") };
         let events = vec![Event { case: id(case_id), source: id(case_id), ..whole }];
