@@ -49,7 +49,7 @@ pub enum Verdict {
 /// What a decision depends on besides the failure itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
-    /// Failures of this page so far, this one included.
+    /// Failures of this page in a row, this one included.
     pub tries: u32,
     pub now: DateTime<Utc>,
     /// The longest wait that is sat out.
@@ -155,6 +155,7 @@ fn no(refusal: &Refusal) -> String {
         Refusal::Gone => "the tool does not know this, or hides it from the credential".into(),
         Refusal::TooMuch => "the question took the tool too long".into(),
         Refusal::Rejected => "the tool does not accept the question".into(),
+        Refusal::Trouble(200) => "the tool left a part of its answer out".into(),
         Refusal::Trouble(status) => format!("the tool is in trouble (HTTP {status})"),
     }
 }

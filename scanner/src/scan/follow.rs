@@ -7,12 +7,12 @@ use super::failure::{Circumstances, Failure, Verdict};
 use super::watch::{Doing, Progress};
 use crate::store::{Claim, Connection, FollowedStream, Kept};
 use chrono::{DateTime, Utc};
-use futures::future::try_join_all;
+use futures::future::join_all;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
-use twinflow_connectors::{Connector, Cursor, Kind, Named, Opaque, Page, Stream, Sweep};
+use twinflow_connectors::{Answer, Connector, Cursor, Kind, Named, Opaque, Page, Stream, Sweep};
 
 /// How a stream ended in this scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,9 @@ pub(super) struct Follower<'a> {
     seen: Seen,
     written: HashMap<(Kind, Opaque), Named>,
 }
+
+/// The answers of a round that have come, by the place of their questions.
+type Answers = BTreeMap<usize, Answer>;
 
 /// A page that was read, and what it took.
 struct Turn {
@@ -120,20 +123,25 @@ impl<'a> Follower<'a> {
     /// Asks until the page is read, or until the verdict says to leave it.
     async fn turn(&self, mut sweep: Sweep) -> Result<Turn, End> {
         let (mut requests, mut waited, mut tries) = (0, Duration::ZERO, 0);
+        let mut answers = Answers::new();
         loop {
-            let failure = match self.round(&sweep, &mut requests).await {
+            let answered = answers.len();
+            let failure = match self.round(&sweep, &mut answers, &mut requests).await {
                 Ok(page) => return Ok(Turn { page, requests, waited }),
                 Err(failure) => failure,
             };
-            tries += 1;
+            // A round that got some answers more has not failed again, only not finished.
+            tries = if answers.len() > answered { 1 } else { tries + 1 };
             let pause = match failure.verdict(self.circumstances(tries, sweep.halved)) {
                 Verdict::Again { after, why } => Some((after, why)),
                 Verdict::Smaller { after, why } => {
                     sweep.halved += 1;
+                    answers.clear();
                     Some((after, why))
                 }
                 Verdict::StartOver { .. } => {
                     sweep = self.started_over(&sweep);
+                    answers.clear();
                     None
                 }
                 ending => return Err(ending.into()),
@@ -145,14 +153,25 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// One round: ask, send side by side, see whether the tool refused, read.
-    async fn round(&self, sweep: &Sweep, requests: &mut u64) -> Result<Page, Failure> {
+    /// One round: ask side by side what has no answer yet, see whether the tool refused, read.
+    async fn round(&self, sweep: &Sweep, answers: &mut Answers, requests: &mut u64) -> Result<Page, Failure> {
         let asked = self.connector.ask(&self.stream, sweep)?;
-        *requests += asked.len() as u64;
-        let answers = try_join_all(asked.iter().map(|request| self.egress.send(request))).await?;
-        if let Some(refusal) = answers.iter().find_map(|answer| self.connector.refusal(answer)) {
-            return Err(Failure::Refused(refusal));
+        let open: Vec<_> = asked.iter().enumerate().filter(|(nth, _)| !answers.contains_key(nth)).collect();
+        *requests += open.len() as u64;
+        let send = async |(nth, request)| (nth, self.egress.send(request).await);
+        let mut failed = None;
+        for (nth, answer) in join_all(open.into_iter().map(send)).await {
+            match answer.map(|answer| (self.connector.refusal(&answer), answer)) {
+                Ok((None, answer)) => drop(answers.insert(nth, answer)),
+                Ok((Some(refusal), _)) => failed = Some(Failure::Refused(refusal)),
+                Err(error) => failed = failed.or(Some(Failure::Unsent(error))),
+            }
         }
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        // If they cannot be read they are all asked for again: which one it is, the reader does not say.
+        let answers: Vec<_> = std::mem::take(answers).into_values().collect();
         Ok(self.connector.read(&self.stream, sweep, &answers)?)
     }
 
