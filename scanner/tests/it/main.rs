@@ -1,6 +1,7 @@
 //! Real databases, real HTTP to the pretend tools, the real binary, a clock that is handed in.
 //! The names of the tests are the promises.
 
+mod docs;
 mod faults;
 mod kill;
 mod leaks;
