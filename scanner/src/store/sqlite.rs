@@ -14,7 +14,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection as _, QueryBuilder, Transaction};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use twinflow_connectors::{Case, Event, Named};
 use uuid::Uuid;
 
@@ -22,6 +22,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// Stands in the file's header: `TwFl`. The first migration writes it.
 const APPLICATION: i64 = 0x5477_466C;
+
+/// How long to wait for another program that writes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Rows a multi-row INSERT carries. Row by row, each statement costs a hop to SQLite's thread.
 const BATCH: usize = 500;
@@ -39,12 +42,19 @@ impl Engine {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
-            .busy_timeout(Duration::from_secs(10))
+            .busy_timeout(PATIENCE)
             .disable_statement_logging();
-        match Self::open_with(options, tenant, clock).await {
-            Err(Trouble::NotOurs) => Err(StoreError::Damaged(file.to_owned())),
-            Err(Trouble::Other(error)) => Err(error),
-            Ok(engine) => Ok(engine),
+        // The change to WAL is the one lock that SQLite does not wait for, so that is done here.
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            match Self::open_with(options.clone(), tenant, clock.clone()).await {
+                Ok(engine) => return Ok(engine),
+                Err(Trouble::NotOurs) => return Err(StoreError::Damaged(file.to_owned())),
+                Err(Trouble::Other(StoreError::Busy(_))) if Instant::now() < patience => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(Trouble::Other(error)) => return Err(error),
+            }
         }
     }
 
