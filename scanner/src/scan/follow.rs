@@ -89,7 +89,7 @@ impl<'a> Follower<'a> {
         let mut cursor = followed.cursor.clone();
         let mut skipped = BTreeSet::new();
         let sweep = self.connector.begin(&cursor, self.scanner.clock.now());
-        let mut turn = self.turn(sweep).await?;
+        let mut turn = self.turn_unless_stopped(sweep).await?;
         loop {
             let next = turn.page.next.clone();
             skipped.extend(turn.page.skipped.iter().map(|why| (*why).to_owned()));
@@ -114,10 +114,16 @@ impl<'a> Follower<'a> {
         if sweep.is_done() {
             return Ok(None);
         }
-        if self.scanner.stop.is_pulled() {
-            return Err(End::Interrupted);
+        self.turn_unless_stopped(sweep.clone()).await.map(Some)
+    }
+
+    /// A page on its way is let go when the cord is pulled: nothing of it is kept yet, and it is asked for again.
+    async fn turn_unless_stopped(&self, sweep: Sweep) -> Result<Turn, End> {
+        tokio::select! {
+            biased;
+            () = self.scanner.stop.pulled() => Err(End::Interrupted),
+            turn = self.turn(sweep) => turn,
         }
-        self.turn(sweep.clone()).await.map(Some)
     }
 
     /// Asks until the page is read, or until the verdict says to leave it.
@@ -147,7 +153,7 @@ impl<'a> Follower<'a> {
                 ending => return Err(ending.into()),
             };
             if let Some((after, why)) = pause {
-                self.wait(after, why).await?;
+                self.wait(after, why).await;
                 waited += after;
             }
         }
@@ -194,7 +200,7 @@ impl<'a> Follower<'a> {
             };
             tries += 1;
             match failure.verdict(self.circumstances(tries, 0)) {
-                Verdict::Again { after, why } => self.wait(after, why).await?,
+                Verdict::Again { after, why } => self.wait(after, why).await,
                 ending => return Err(ending.into()),
             }
         }
@@ -222,14 +228,11 @@ impl<'a> Follower<'a> {
         self.connector.begin(&from, self.scanner.clock.now()).in_place_of(sweep)
     }
 
-    async fn wait(&self, wait: Duration, why: String) -> Result<(), End> {
+    async fn wait(&self, wait: Duration, why: String) {
         let until = self.scanner.clock.now() + wait;
         let waiting = Progress { now: Doing::Waiting { until, why }, ..self.progress.clone() };
         self.scanner.watch.progress(&self.connection.name, &self.stream.name, &waiting);
-        tokio::select! {
-            () = self.scanner.clock.sleep(wait) => Ok(()),
-            () = self.scanner.stop.pulled() => Err(End::Interrupted),
-        }
+        self.scanner.clock.sleep(wait).await;
     }
 
     fn circumstances(&self, tries: u32, halved: u8) -> Circumstances {
