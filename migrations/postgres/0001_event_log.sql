@@ -4,6 +4,7 @@
 -- member of tf_app: no superuser, no BYPASSRLS, owner of nothing, rows but no tables to change. Every table with
 -- a tenant_id has FORCE ROW LEVEL SECURITY and the one policy below; without app.tenant_id set in the
 -- transaction it has no rows. Keys begin with tenant_id, so that uniqueness and references stay inside a tenant.
+-- Text that stands in a key is compared by its bytes: languages differ between servers, and change with them.
 
 DO $$
 BEGIN
@@ -40,7 +41,7 @@ CREATE TABLE tenants (
 CREATE TABLE connections (
     tenant_id    uuid NOT NULL REFERENCES tenants (tenant_id),
     id           uuid NOT NULL,
-    name         text NOT NULL,
+    name         text COLLATE "C" NOT NULL,
     tool         text NOT NULL,
     base_url     text NOT NULL,
     account_id   text NOT NULL,
@@ -63,7 +64,7 @@ CREATE TABLE credentials (
 CREATE TABLE streams (
     tenant_id     uuid NOT NULL,
     connection_id uuid NOT NULL,
-    name          text NOT NULL,
+    name          text COLLATE "C" NOT NULL,
     cursor        jsonb NOT NULL,
     PRIMARY KEY (tenant_id, connection_id, name),
     FOREIGN KEY (tenant_id, connection_id) REFERENCES connections (tenant_id, id) ON DELETE CASCADE
@@ -97,7 +98,7 @@ CREATE INDEX scans_by_time ON scans (tenant_id, created_at);
 CREATE TABLE scan_streams (
     tenant_id   uuid NOT NULL,
     scan_id     uuid NOT NULL,
-    stream      text NOT NULL,
+    stream      text COLLATE "C" NOT NULL,
     pages       bigint NOT NULL,
     requests    bigint NOT NULL,
     cases       bigint NOT NULL,
@@ -113,7 +114,7 @@ CREATE TABLE events (
     tenant_id     uuid NOT NULL,
     id            uuid NOT NULL,
     connection_id uuid NOT NULL,
-    case_id       text NOT NULL,
+    case_id       text COLLATE "C" NOT NULL,
     activity      text NOT NULL,
     resource      text,
     at            timestamptz NOT NULL,
@@ -132,9 +133,9 @@ CREATE INDEX events_by_time ON events (tenant_id, at, turn, id);
 CREATE TABLE cases (
     tenant_id     uuid NOT NULL,
     connection_id uuid NOT NULL,
-    id            text NOT NULL,
-    stream        text NOT NULL,
-    key           text NOT NULL,
+    id            text COLLATE "C" NOT NULL,
+    stream        text COLLATE "C" NOT NULL,
+    key           text COLLATE "C" NOT NULL,
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
     status        text,
@@ -151,8 +152,8 @@ CREATE INDEX cases_by_stream ON cases (tenant_id, connection_id, stream);
 CREATE TABLE names (
     tenant_id     uuid NOT NULL,
     connection_id uuid NOT NULL,
-    kind          text NOT NULL,
-    id            text NOT NULL,
+    kind          text COLLATE "C" NOT NULL,
+    id            text COLLATE "C" NOT NULL,
     name          text NOT NULL,
     stage         text CHECK (stage IN ('to_do', 'in_progress', 'done')),
     PRIMARY KEY (tenant_id, connection_id, kind, id),

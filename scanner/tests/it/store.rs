@@ -999,7 +999,19 @@ async fn the_longest_ids_and_all_scripts_fit(world: World) {
     let claim = world.claimed(&connection, LEASE).await;
     let longest = "~".repeat(Opaque::LONGEST);
     // One that is normalised or folded would be found as the other.
-    let ids = [longest.as_str(), "重要な仕事", "שלום", "é", "e\u{301}", "ß", "SS", "ss", "🦀🧪", "\u{3a9}", "\u{2126}"];
+    let ids = [
+        longest.as_str(),
+        "重要な仕事",
+        "שלום",
+        "é",
+        "e\u{301}",
+        "ß",
+        "SS",
+        "ss",
+        "🦀🧪",
+        "\u{3a9}",
+        "\u{2126}",
+    ];
     for case_id in ids {
         let whole = Event { resource: Some(id(case_id)), to: Some(id(case_id)), ..event("x", "1") };
         let events = vec![Event { case: id(case_id), source: id(case_id), ..whole }];
@@ -1376,6 +1388,23 @@ mod server {
         .await
         .unwrap();
         assert_eq!(store.connections().await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn ids_are_ordered_by_their_bytes_whatever_the_servers_language() {
+        let database = migrated().await;
+        let mut admin = superuser(&database).await;
+        // The tests' server speaks none, so ask the catalog: a key by any other order would change with a server's.
+        let by_language: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT i.indexrelid::regclass || ' by ' || a.attname
+             FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
+             WHERE c.relnamespace = 'public'::regnamespace AND a.attcollation NOT IN (0, '\"C\"'::regcollation)",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        assert_eq!(by_language, [""; 0]);
     }
 
     #[tokio::test]
