@@ -11,6 +11,7 @@ use futures::future::join_all;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use twinflow_connectors::{Answer, Connector, Cursor, Kind, Named, Opaque, Page, Stream, Sweep};
 
@@ -47,6 +48,8 @@ pub(super) struct Follower<'a> {
     pub(super) connection: &'a Connection,
     pub(super) stream: Stream,
     pub(super) progress: Progress,
+    /// Of the page that is being got; what was got already has been counted with it.
+    cost: Mutex<Cost>,
     seen: Seen,
     written: HashMap<(Kind, Opaque), Named>,
 }
@@ -57,6 +60,11 @@ type Answers = BTreeMap<usize, Answer>;
 /// A page that was read, and what it took.
 struct Turn {
     page: Page,
+    cost: Cost,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Cost {
     requests: u64,
     waited: Duration,
 }
@@ -70,15 +78,33 @@ impl<'a> Follower<'a> {
         connection: &'a Connection,
         stream: Stream,
     ) -> Self {
-        let (progress, seen, written) = (Progress::default(), Seen::default(), HashMap::new());
-        Self { scanner, connector, egress, claim, connection, stream, progress, seen, written }
+        Self {
+            scanner,
+            connector,
+            egress,
+            claim,
+            connection,
+            stream,
+            progress: Progress::default(),
+            cost: Mutex::default(),
+            seen: Seen::default(),
+            written: HashMap::new(),
+        }
     }
 
     /// Reads the stream to its end, or to what stops it.
     pub(super) async fn follow(mut self, followed: FollowedStream) -> End {
-        let end = match self.read_on(&followed).await {
+        let mut end = match self.read_on(&followed).await {
             Ok(end) | Err(end) => end,
         };
+        let Cost { requests, waited } = *self.cost();
+        self.progress.requests += requests;
+        if requests > 0 && end != End::Yielded {
+            let spent = self.scanner.store.spend(self.claim, &self.stream.name, requests, waited).await;
+            if let Err(error) = spent {
+                end = self.end_of(&Failure::Store(error), u32::MAX, 0);
+            }
+        }
         self.progress.now = Doing::Ended { word: end.word(), why: end.why() };
         self.show();
         end
@@ -128,12 +154,12 @@ impl<'a> Follower<'a> {
 
     /// Asks until the page is read, or until the verdict says to leave it.
     async fn turn(&self, mut sweep: Sweep) -> Result<Turn, End> {
-        let (mut requests, mut waited, mut tries) = (0, Duration::ZERO, 0);
+        let mut tries = 0;
         let mut answers = Answers::new();
         loop {
             let answered = answers.len();
-            let failure = match self.round(&sweep, &mut answers, &mut requests).await {
-                Ok(page) => return Ok(Turn { page, requests, waited }),
+            let failure = match self.round(&sweep, &mut answers).await {
+                Ok(page) => return Ok(Turn { page, cost: std::mem::take(&mut *self.cost()) }),
                 Err(failure) => failure,
             };
             // A round that got some answers more has not failed again, only not finished.
@@ -154,16 +180,16 @@ impl<'a> Follower<'a> {
             };
             if let Some((after, why)) = pause {
                 self.wait(after, why).await;
-                waited += after;
+                self.cost().waited += after;
             }
         }
     }
 
     /// One round: ask side by side what has no answer yet, see whether the tool refused, read.
-    async fn round(&self, sweep: &Sweep, answers: &mut Answers, requests: &mut u64) -> Result<Page, Failure> {
+    async fn round(&self, sweep: &Sweep, answers: &mut Answers) -> Result<Page, Failure> {
         let asked = self.connector.ask(&self.stream, sweep)?;
         let open: Vec<_> = asked.iter().enumerate().filter(|(nth, _)| !answers.contains_key(nth)).collect();
-        *requests += open.len() as u64;
+        self.cost().requests += open.len() as u64;
         let send = async |(nth, request)| (nth, self.egress.send(request).await);
         let mut failed = None;
         for (nth, answer) in join_all(open.into_iter().map(send)).await {
@@ -189,8 +215,8 @@ impl<'a> Follower<'a> {
             cases: &page.cases,
             events: &page.events,
             names,
-            requests: turn.requests,
-            waited: turn.waited,
+            requests: turn.cost.requests,
+            waited: turn.cost.waited,
         };
         let mut tries = 0;
         loop {
@@ -212,7 +238,7 @@ impl<'a> Follower<'a> {
         self.progress.events += turn.page.events.len() as u64;
         self.progress.new += new;
         self.progress.pages += 1;
-        self.progress.requests += turn.requests;
+        self.progress.requests += turn.cost.requests;
         self.show();
     }
 
@@ -233,6 +259,10 @@ impl<'a> Follower<'a> {
         let waiting = Progress { now: Doing::Waiting { until, why }, ..self.progress.clone() };
         self.scanner.watch.progress(&self.connection.name, &self.stream.name, &waiting);
         self.scanner.clock.sleep(wait).await;
+    }
+
+    fn cost(&self) -> MutexGuard<'_, Cost> {
+        self.cost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn circumstances(&self, tries: u32, halved: u8) -> Circumstances {

@@ -3,8 +3,12 @@
 
 use super::Scanner;
 use crate::store::{Outcome, StoreError};
-use apalis::prelude::{BoxDynError, Data, MemoryStorage, TaskSink, WorkerBuilder, WorkerContext};
+use apalis::prelude::{
+    BoxDynError, Data, MemoryStorage, TaskSink, WorkerBuilder, WorkerBuilderExt as _, WorkerContext,
+};
+use futures::FutureExt as _;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
@@ -17,7 +21,10 @@ struct Work {
     expected: usize,
 }
 
-/// Rings a bell for each scan and runs them, one after the other, until all are settled.
+/// Scans run at a time. Left alone, apalis would run all there are.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Rings a bell for each scan and runs them, a few side by side, until all are settled.
 pub async fn run_all(scanner: Arc<Scanner>, scans: &[Uuid]) -> Result<Results, BoxDynError> {
     if scans.is_empty() {
         return Ok(Results::new());
@@ -29,13 +36,18 @@ pub async fn run_all(scanner: Arc<Scanner>, scans: &[Uuid]) -> Result<Results, B
     // Unique per process: two workers of one name would be taken for one.
     let worker = WorkerBuilder::new(scanner.owner.as_str());
     let work = Arc::new(Work { scanner, results: Mutex::default(), expected: scans.len() });
-    worker.backend(bells).data(work.clone()).build(answer).run().await?;
+    worker.backend(bells).concurrency(SIDE_BY_SIDE).data(work.clone()).build(answer).run().await?;
     Ok(std::mem::take(&mut *lock(&work.results)))
 }
 
 /// Always returns well: retries, pauses and dead scans are decided by the row, never by the queue.
 async fn answer(scan: Uuid, work: Data<Arc<Work>>, worker: WorkerContext) {
-    let result = work.scanner.run(scan).await;
+    // A panic is a fault of ours, and one scan's alone: its row stays claimed, and whoever claims it next goes on.
+    let run = AssertUnwindSafe(work.scanner.run(scan)).catch_unwind().await;
+    let result = run.unwrap_or_else(|_| {
+        tracing::error!(%scan, "panicked");
+        Ok(None)
+    });
     let mut results = lock(&work.results);
     results.insert(scan, result);
     if results.len() == work.expected {

@@ -49,6 +49,8 @@ pub trait Store: Send + Sync {
     async fn claim(&self, scan: Uuid, owner: &str, lease: Duration, takeover: bool) -> Result<Option<Claim>>;
     /// Keeps a page: events, cases, names, the cursor and the lease, all or nothing. How many events were new.
     async fn keep(&self, claim: &Claim, page: &Kept<'_>) -> Result<u64>;
+    /// Notes what a page cost that was not got.
+    async fn spend(&self, claim: &Claim, stream: &str, requests: u64, waited: Duration) -> Result<()>;
     /// Holds a claim through a long wait.
     async fn renew(&self, claim: &Claim) -> Result<()>;
     /// Ends a claim. With [`State::Queued`] the scan goes back to the queue and is resumed later.

@@ -112,6 +112,17 @@ pub struct Kept<'a> {
     pub waited: Duration,
 }
 
+/// What a scan did in a stream; counts add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub pages: u64,
+    pub requests: u64,
+    pub cases: u64,
+    pub events_read: u64,
+    pub events_new: u64,
+    pub waited: Duration,
+}
+
 /// How a scan ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {

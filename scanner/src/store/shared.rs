@@ -4,7 +4,7 @@
 use super::{Engine, TenantTx};
 use crate::store::{
     Claim, Connection, FollowedStream, Kept, KnownCase, LoggedEvent, Names, Outcome, Result, Scan, State,
-    Store, StoreError, Wanted,
+    Store, StoreError, Tally, Wanted,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -157,9 +157,24 @@ impl Store for Engine {
         tx.upsert_cases(claim.connection, page.stream, page.cases).await?;
         tx.upsert_names(claim.connection, page.names).await?;
         tx.set_cursor(claim.connection, page.stream, page.cursor).await?;
-        tx.count(claim.scan, page, new).await?;
+        let tally = Tally {
+            pages: 1,
+            requests: page.requests,
+            cases: page.cases.len() as u64,
+            events_read: page.events.len() as u64,
+            events_new: new,
+            waited: page.waited,
+        };
+        tx.count(claim.scan, page.stream, &tally).await?;
         tx.commit().await?;
         Ok(new)
+    }
+
+    async fn spend(&self, claim: &Claim, stream: &str, requests: u64, waited: Duration) -> Result<()> {
+        let mut tx = self.write().await?;
+        tx.hold(claim).await?;
+        tx.count(claim.scan, stream, &Tally { requests, waited, ..Tally::default() }).await?;
+        tx.commit().await
     }
 
     async fn renew(&self, claim: &Claim) -> Result<()> {
@@ -358,13 +373,13 @@ impl TenantTx {
         }
     }
 
-    async fn count(&mut self, scan: Uuid, page: &Kept<'_>, new: u64) -> Result<()> {
+    async fn count(&mut self, scan: Uuid, stream: &str, tally: &Tally) -> Result<()> {
         sqlx::query(
             "INSERT INTO scan_streams
                  (tenant_id, scan_id, stream, pages, requests, cases, events_read, events_new, waited_ms)
-             VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
              ON CONFLICT (tenant_id, scan_id, stream) DO UPDATE SET
-                 pages = scan_streams.pages + 1,
+                 pages = scan_streams.pages + excluded.pages,
                  requests = scan_streams.requests + excluded.requests,
                  cases = scan_streams.cases + excluded.cases,
                  events_read = scan_streams.events_read + excluded.events_read,
@@ -373,12 +388,13 @@ impl TenantTx {
         )
         .bind(self.tenant)
         .bind(scan)
-        .bind(page.stream)
-        .bind(page.requests as i64)
-        .bind(page.cases.len() as i64)
-        .bind(page.events.len() as i64)
-        .bind(new as i64)
-        .bind(page.waited.as_millis() as i64)
+        .bind(stream)
+        .bind(tally.pages as i64)
+        .bind(tally.requests as i64)
+        .bind(tally.cases as i64)
+        .bind(tally.events_read as i64)
+        .bind(tally.events_new as i64)
+        .bind(tally.waited.as_millis() as i64)
         .execute(self.rows())
         .await?;
         Ok(())

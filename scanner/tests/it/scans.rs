@@ -254,6 +254,11 @@ async fn a_revoked_token_fails_the_scan_without_a_second_try() {
     assert_eq!(outcome.state, State::Failed);
     assert!(outcome.reasons[0].contains("connect it again"), "{:?}", outcome.reasons);
     assert_eq!(bench.tool.ledger().len(), 1);
+    assert_eq!(
+        bench.store().scans(1).await.unwrap()[0].requests,
+        1,
+        "what was asked in vain is counted, too"
+    );
 }
 
 #[tokio::test]
