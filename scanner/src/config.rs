@@ -2,11 +2,12 @@
 
 use crate::clock::Clock;
 use crate::scan::egress::Allowed;
-use crate::store::{self, Store};
-use anyhow::{Context, Result, bail};
+use crate::store::{self, Store, StoreError};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use twinflow_vault::{KeyId, KeySet, KeySource, SourceError, Vault};
@@ -113,10 +114,10 @@ impl Settings {
     pub async fn open_store(&self, clock: Clock) -> Result<Arc<dyn Store>> {
         let tenant = self.tenant()?;
         if let Some(url) = &self.database_url {
-            return Ok(store::open_server(url, tenant).await?);
+            return store::open_server(url, tenant).await.map_err(about_the_server);
         }
         let folder = self.data_dir()?;
-        make_private(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        make_private(&folder)?;
         Ok(store::open_embedded(&self.database_file()?, tenant, clock).await?)
     }
 
@@ -129,9 +130,10 @@ impl Settings {
         for (id, count) in sealed {
             let id = KeyId::from(id);
             if !vault.knows(id) {
+                let sealed = if count == 1 { "a credential is" } else { "credentials are" };
                 bail!(
-                    "{count} credentials are sealed under key {id}, which is not among the keys given; \
-                     put it back as a former key, or choose the key file that holds it with --key-file"
+                    "{sealed} sealed under key {id}, which is not among the keys given; put it back as a former \
+                     key, or choose the key file that holds it with --key-file"
                 );
             }
         }
@@ -179,14 +181,31 @@ impl Settings {
     /// A remark for a person, apart from what was asked for.
     pub fn remark(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            // Where nobody listens any more, the work goes on all the same.
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
         }
     }
 }
 
-fn make_private(folder: &Path) -> std::io::Result<()> {
+fn make_private(folder: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let shown = folder.display();
+    match made {
+        Ok(()) => Ok(()),
+        Err(_) if folder.exists() => bail!("{shown} is not a folder; choose another with --data-dir"),
+        Err(error) => bail!("{shown} cannot be made ({}); choose another with --data-dir", error.kind()),
+    }
+}
+
+/// Trouble with the server may be no fault of its own: the URL decides which server is meant.
+pub(crate) fn about_the_server(error: StoreError) -> anyhow::Error {
+    match error {
+        StoreError::Busy(_) | StoreError::Database(_) => {
+            anyhow!("{error}; check that the server is up and that --database-url names it")
+        }
+        other => other.into(),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place, beside clap, that reads the environment")]

@@ -37,7 +37,10 @@ pub enum ConnectError {
          `twinflow contract` lists, or say --accept-broad-token"
     )]
     TooBroad(String),
-    #[error("the tool does not accept this token; nothing was stored")]
+    #[error(
+        "the tool does not accept this token; make a new one with the scopes that `twinflow contract` lists; \
+         nothing was stored"
+    )]
     Unauthorised,
     #[error("{stream}: {problem}; nothing was stored")]
     Stream { stream: String, problem: String },
@@ -117,11 +120,14 @@ async fn can_be_read(
         |failure: Failure| ConnectError::Stream { stream: stream.name.clone(), problem: failure.to_string() };
     let sweep = connector.begin(&Cursor::default(), now);
     let asked = connector.ask(stream, &sweep).map_err(|error| problem(error.into()))?;
+    let mut answers = vec![];
     for request in &asked {
         let answer = egress.send(request).await.map_err(|error| problem(error.into()))?;
         if let Some(refusal) = connector.refusal(&answer) {
             return Err(problem(Failure::Refused(refusal)));
         }
+        answers.push(answer);
     }
-    Ok(())
+    // A login page is no refusal, and no page of issues either.
+    connector.read(stream, &sweep, &answers).map(drop).map_err(|error| problem(error.into()))
 }

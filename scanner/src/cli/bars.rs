@@ -1,5 +1,6 @@
 //! A progress bar per stream, on a terminal; a line per stream when it has ended, elsewhere.
 
+use super::format;
 use crate::scan::watch::{Doing, Progress, Watch};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
@@ -39,7 +40,7 @@ impl Watch for Bars {
         let ended = matches!(progress.now, Doing::Ended { .. });
         if !self.terminal {
             if ended {
-                eprintln!("{connection} {stream}: {line}");
+                format::remark(format_args!("{connection} {stream}: {line}"));
             }
             return;
         }

@@ -1,6 +1,6 @@
 //! `twinflow connect`
 
-use super::End;
+use super::{End, format};
 use crate::config::Settings;
 use crate::connect::{NewConnection, Setting, add};
 use anyhow::{Context, Result, bail};
@@ -110,12 +110,12 @@ async fn connect(
         NewConnection { connector, name: &name, base_url, streams: &streams, token: &token, accept_broad };
     let connection = add(setting, new, &mut rand::rng()).await?;
     let title = connector.contract().title;
-    println!(
+    format::print(format_args!(
         "Connected {title} as {}, named {:?}; it follows {}.",
         connection.account_name,
         name,
         streams.join(", ")
-    );
+    ))?;
     settings.remark("Next: twinflow scan");
     Ok(End::Done)
 }
@@ -145,6 +145,9 @@ fn trimmed(typed: &SecretString) -> Result<SecretString> {
     let token = typed.expose_secret().trim();
     if token.is_empty() {
         bail!("no token was given; type it at the prompt, or pass it on standard input");
+    }
+    if token.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        bail!("what was given has spaces or line breaks inside, as no token has; give the token alone");
     }
     Ok(SecretString::from(token))
 }

@@ -47,7 +47,9 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     if args.json {
         format::json(&shown)?;
     } else if shown.is_empty() {
-        println!("No connections yet. Add one with `twinflow connect github` or `twinflow connect jira`.");
+        format::print(
+            "No connections yet. Add one with `twinflow connect github` or `twinflow connect jira`.",
+        )?;
     } else {
         print(&shown)?;
     }

@@ -10,6 +10,7 @@ use twinflow_connectors::{ALL, Body, Connector, Contract, Operation};
 pub(super) struct Args {
     /// Which tool [default: all]
     tool: Option<String>,
+    /// How it is shown
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }

@@ -32,6 +32,7 @@ pub(super) struct Args {
     /// How many at most, oldest first [default: 100 in a table, all otherwise]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+    /// How they are written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
@@ -147,6 +148,22 @@ struct Row {
     id: String,
 }
 
+/// The fields of [`Row`], as the heading of a table.
+const COLUMNS: [&str; 12] = [
+    "at",
+    "connection",
+    "case",
+    "key",
+    "activity",
+    "resource",
+    "resource_name",
+    "from",
+    "from_name",
+    "to",
+    "to_name",
+    "id",
+];
+
 struct Dictionary(HashMap<String, Names>);
 
 impl Dictionary {
@@ -201,7 +218,7 @@ fn writer(format: Format) -> Result<Box<dyn Writer>> {
     let out = BufWriter::new(io::stdout());
     Ok(match format {
         Format::Table => Box::new(Table(format::table(["AT", "CASE", "ACTIVITY", "BY", "FROM", "TO"]))),
-        Format::Csv => Box::new(Csv(csv::Writer::from_writer(out))),
+        Format::Csv => Box::new(Csv::new(out)?),
         Format::Json => Box::new(Json { out, any: false }),
     })
 }
@@ -228,6 +245,15 @@ impl Writer for Table {
 }
 
 struct Csv(csv::Writer<BufWriter<io::Stdout>>);
+
+impl Csv {
+    /// The heading is written at once, so that a log without events is a table too.
+    fn new(out: BufWriter<io::Stdout>) -> Result<Self> {
+        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+        writer.write_record(COLUMNS)?;
+        Ok(Self(writer))
+    }
+}
 
 impl Writer for Csv {
     fn event(&mut self, row: &Row) -> Result<()> {

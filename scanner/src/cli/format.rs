@@ -21,6 +21,11 @@ pub(super) fn print(text: impl std::fmt::Display) -> Result<()> {
     Ok(writeln!(io::stdout().lock(), "{lines}")?)
 }
 
+/// A line on standard error. Where nobody listens any more, the work goes on all the same.
+pub(crate) fn remark(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// One document, indented.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
     let mut out = io::stdout().lock();

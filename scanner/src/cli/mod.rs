@@ -14,9 +14,10 @@ mod scan;
 mod scans;
 mod vault;
 
-use crate::config::Settings;
+use crate::config::{Settings, about_the_server};
 use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Says where work waits, from workflow metadata alone.
@@ -72,7 +73,10 @@ enum Command {
     #[command(
         after_help = "Example: twinflow completions bash > ~/.local/share/bash-completion/completions/twinflow"
     )]
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// How a command ended, if it did not fail.
@@ -103,7 +107,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Ok(end) => end.into(),
         Err(error) if is_broken_pipe(&error) => End::Done.into(),
         Err(error) => {
-            eprintln!("twinflow: {error:#}");
+            format::remark(format_args!("twinflow: {error:#}"));
             End::Failed.into()
         }
     }
@@ -125,7 +129,10 @@ async fn dispatch(cli: Cli) -> Result<End> {
         Command::Vault(action) => vault::run(settings, action).await,
         Command::Migrate => migrate(settings).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "twinflow", &mut std::io::stdout());
+            // By way of a buffer: clap_complete panics where it cannot write.
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut Cli::command(), "twinflow", &mut script);
+            std::io::stdout().lock().write_all(&script)?;
             Ok(End::Done)
         }
     }
@@ -135,8 +142,8 @@ async fn migrate(settings: &Settings) -> Result<End> {
     let Some(url) = &settings.database_url else {
         anyhow::bail!("the embedded database migrates itself; say which Postgres with --database-url");
     };
-    crate::store::migrate_server(url).await?;
-    println!("The database is at this program's version.");
+    crate::store::migrate_server(url).await.map_err(about_the_server)?;
+    format::print("The database is at this program's version.")?;
     Ok(End::Done)
 }
 
@@ -145,6 +152,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| {
         cause.downcast_ref::<std::io::Error>().is_some_and(broken)
+            || matches!(cause.downcast_ref::<csv::Error>().map(csv::Error::kind), Some(csv::ErrorKind::Io(it)) if broken(it))
             || cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind)
                 == Some(std::io::ErrorKind::BrokenPipe)
     })

@@ -50,8 +50,7 @@ impl Tools {
     pub(super) async fn start(world: &World, repositories: u8, now: DateTime<Utc>) -> Result<Self> {
         let cases = usize::try_from(world.cases)?;
         let story = Story::new(StoryOptions { seed: world.seed, cases, now });
-        let options =
-            ServiceOptions { remember_answers: true, ledger: LedgerDepth::Counts, ..Default::default() };
+        let options = ServiceOptions { remember_answers: true, ledger: LedgerDepth::Counts };
         let mut github = GitHub::new(&story, REPOSITORY);
         for n in 2..=repositories {
             let story = Story::new(StoryOptions { seed: world.seed + u64::from(n), cases, now });
@@ -59,7 +58,7 @@ impl Tools {
         }
         let jira = Jira::new(&story, PROJECT);
         Ok(Self {
-            github: Service::start(github, options.clone()).await?,
+            github: Service::start(github, options).await?,
             jira: Service::start(jira, options).await?,
         })
     }

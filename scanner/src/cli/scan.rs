@@ -97,12 +97,13 @@ pub(crate) async fn run_scans(scanner: Scanner, wanted: &[Connection]) -> Result
     for connection in wanted {
         ids.push(store.open_scan(connection.id, random_id(&mut rand::rng())).await?);
     }
-    let results = queue::run_all(Arc::new(scanner), &ids)
+    let mut results = queue::run_all(Arc::new(scanner), &ids)
         .await
         .map_err(|error| anyhow!("the queue failed: {error}"))?;
     let mut done = vec![];
-    for (id, result) in results {
-        result?;
+    // In the order of the connections, whichever was done first.
+    for id in ids {
+        results.remove(&id).transpose()?;
         done.extend(store.scan(id).await?);
     }
     Ok(done)

@@ -22,7 +22,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     if args.json {
         format::json(&scans)?;
     } else if scans.is_empty() {
-        println!("No scans yet. Start one with `twinflow scan`.");
+        format::print("No scans yet. Start one with `twinflow scan`.")?;
     } else {
         print(&scans)?;
     }

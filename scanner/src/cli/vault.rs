@@ -1,6 +1,6 @@
 //! `twinflow vault`
 
-use super::End;
+use super::{End, format};
 use crate::config::Settings;
 use crate::connect::owner;
 use anyhow::Result;
@@ -38,7 +38,8 @@ fn keygen(out: Option<PathBuf>) -> Result<End> {
     match out {
         Some(path) => {
             twinflow_vault::create_key_file(&path, &keys)?;
-            println!("Made {}. Keep a copy, but not beside copies of the database.", path.display());
+            let path = path.display();
+            format::print(format_args!("Made {path}. Keep a copy, but not beside copies of the database."))?;
         }
         None => std::io::stdout().lock().write_all(keys.render().as_bytes())?,
     }
@@ -59,6 +60,8 @@ async fn rotate(settings: &Settings) -> Result<End> {
         opened.store.swap_credential(connection.id, &sealed, fresh.as_bytes()).await?;
         resealed += 1;
     }
-    println!("Sealed {resealed} again under the primary key; {left} were under it already.");
+    format::print(format_args!(
+        "Sealed {resealed} again under the primary key; {left} were under it already."
+    ))?;
     Ok(End::Done)
 }
