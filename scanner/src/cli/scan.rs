@@ -10,6 +10,7 @@ use crate::store::{Connection, Scan, State, random_id};
 use anyhow::{Result, anyhow};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 #[derive(clap::Args, Debug)]
@@ -31,7 +32,7 @@ pub(super) struct Args {
 pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     let opened = settings.open().await?;
     let wanted = wanted(&opened, &args.connections).await?;
-    if wanted.is_empty() {
+    if wanted.is_empty() && !args.json {
         format::print(
             "No connections yet. Add one with `twinflow connect github` or `twinflow connect jira`.",
         )?;
@@ -44,19 +45,38 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
         streams_side_by_side: args.side_by_side.into(),
         ..scanner(settings, &opened, stop.clone(), settings.is_embedded())
     };
-    let pull = tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            stop.pull();
-        }
-    });
+    let listening = tokio::spawn(listen(stop));
     let done = run_scans(scanner, &wanted).await?;
-    pull.abort();
+    listening.abort();
     if args.json {
         format::json(&done)?
     } else {
         scans::print(&done)?
     }
+    for scan in done.iter().filter(|scan| scan.state == State::Running) {
+        settings.remark(&format!(
+            "{}: another worker scans it, or one died within the last minute; try again in a minute.",
+            scan.connection
+        ));
+    }
     Ok(end(&done))
+}
+
+/// Ctrl-C or SIGTERM stops after the page that is being kept; a second one at once.
+async fn listen(stop: StopCord) -> std::io::Result<()> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    for said in 0.. {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+        if said > 0 {
+            std::process::exit(130);
+        }
+        stop.pull();
+    }
+    Ok(())
 }
 
 async fn wanted(opened: &Opened, names: &[String]) -> Result<Vec<Connection>> {
