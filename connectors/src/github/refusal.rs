@@ -2,7 +2,7 @@
 
 use super::wire::{Complaint, Problem};
 use crate::answer::Answer;
-use crate::error::{Refusal, Wait};
+use crate::error::{ReadError, Refusal, Wait};
 use chrono::{TimeZone, Utc};
 
 pub(super) fn of(answer: &Answer) -> Option<Refusal> {
@@ -24,24 +24,30 @@ fn in_a_good_answer(answer: &Answer) -> Option<Refusal> {
     if !answer.mentions("\"errors\"") {
         return None;
     }
-    // An answer that is no JSON is the reader's to complain about.
-    let complaint = answer.json::<Complaint>().ok()?;
-    complaint.errors.iter().find_map(|problem| problem_of(problem, answer))
+    match answer.json::<Complaint>() {
+        Ok(complaint) => complaint.errors.iter().flatten().find_map(|problem| problem_of(problem, answer)),
+        // Errors of no known shape are errors all the same: what stands beside them is not the whole.
+        Err(ReadError::Shape { .. } | ReadError::Malformed { .. }) => Some(Refusal::Trouble(answer.status())),
+        // An answer that is no JSON is the reader's to complain about.
+        Err(_) => None,
+    }
 }
 
 fn problem_of(problem: &Problem, answer: &Answer) -> Option<Refusal> {
     let kind = problem.kind.as_ref().map_or("", |kind| kind.as_str());
+    let message = problem.message.unwrap_or_default();
+    let starts = problem.path.iter().flatten().next();
     match kind {
         "RATE_LIMITED" => Some(Refusal::SlowDown(wait(answer))),
-        _ if problem.message.rate => Some(Refusal::SlowDown(wait(answer))),
+        _ if message.rate => Some(Refusal::SlowDown(wait(answer))),
         // One issue that vanished is not the stream's end: the reader meets a null node.
-        "NOT_FOUND" if problem.path.first().is_some_and(|step| step.is("node")) => None,
+        "NOT_FOUND" if starts.is_some_and(|step| step.is("node")) => None,
         "NOT_FOUND" => Some(Refusal::Gone),
         "FORBIDDEN" | "INSUFFICIENT_SCOPES" => Some(Refusal::Forbidden),
         "RESOURCE_LIMITS_EXCEEDED" | "MAX_NODE_LIMIT_EXCEEDED" => Some(Refusal::TooMuch),
-        _ if problem.message.resources => Some(Refusal::TooMuch),
+        _ if message.resources => Some(Refusal::TooMuch),
         // With no type at all the query itself was refused.
-        "" => Some(Refusal::Rejected),
+        "" | "INVALID_CURSOR_ARGUMENTS" => Some(Refusal::Rejected),
         // A part of the answer is missing: never take it for the whole.
         _ => Some(Refusal::Trouble(answer.status())),
     }
@@ -50,7 +56,7 @@ fn problem_of(problem: &Problem, answer: &Answer) -> Option<Refusal> {
 fn is_limit(answer: &Answer) -> bool {
     answer.retry_after().is_some()
         || answer.header("x-ratelimit-remaining") == Some("0")
-        || answer.json::<Complaint>().is_ok_and(|complaint| complaint.message.rate)
+        || answer.json::<Complaint>().is_ok_and(|complaint| complaint.message.is_some_and(|it| it.rate))
 }
 
 /// `retry-after`, else the reset of an exhausted quota, else unsaid.

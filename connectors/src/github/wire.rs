@@ -92,20 +92,16 @@ pub(super) struct ViewerData {
 /// Every error GitHub can answer with, in either API's shape. Of a message only one bit is kept.
 #[derive(Deserialize)]
 pub(super) struct Complaint {
-    #[serde(default)]
-    pub(super) errors: Vec<Problem>,
-    #[serde(default)]
-    pub(super) message: SpeaksOfLimit,
+    pub(super) errors: Option<Vec<Problem>>,
+    pub(super) message: Option<SpeaksOfLimit>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Problem {
     #[serde(rename = "type")]
     pub(super) kind: Option<Opaque>,
-    #[serde(default)]
-    pub(super) path: Vec<Step>,
-    #[serde(default)]
-    pub(super) message: SpeaksOfLimit,
+    pub(super) path: Option<Vec<Step>>,
+    pub(super) message: Option<SpeaksOfLimit>,
 }
 
 /// One step of an error's path: a field's name, or an index.
