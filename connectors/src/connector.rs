@@ -135,6 +135,11 @@ impl Sweep {
         }
     }
 
+    /// How much a page should bring that brings `whole` unless it was halved; never nothing.
+    pub(crate) fn size(&self, whole: u64) -> u64 {
+        whole.checked_shr(self.halved.into()).unwrap_or(0).max(1)
+    }
+
     /// Notes that the cases of a page have been seen.
     pub(crate) fn saw(&mut self, cases: &[Case]) {
         self.cases += cases.len() as u64;

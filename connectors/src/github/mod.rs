@@ -146,7 +146,7 @@ impl Connector for GitHub {
                 Step::Issues => ISSUES.request(&[
                     ("owner", Value::Text(owner)),
                     ("name", Value::Text(name)),
-                    ("first", Value::Number((PAGE >> at.halved).max(1))),
+                    ("first", Value::Number(at.size(PAGE))),
                     ("after", at.after().into()),
                     ("since", Value::Text(&at.since)),
                 ]),

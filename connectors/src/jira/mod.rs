@@ -165,7 +165,7 @@ impl Connector for Jira {
 
     fn ask(&self, stream: &Stream, at: &Sweep) -> Result<Vec<Request>, Undeclared> {
         let search = || {
-            let size = Value::Number((PAGE >> at.halved).max(1));
+            let size = Value::Number(at.size(PAGE));
             let since = Value::Text(&at.since);
             if stream.name == THE_WHOLE_SITE {
                 return SEARCH_SITE.request(&[("since", since), ("size", size), ("page", at.after().into())]);
@@ -300,8 +300,9 @@ impl Reader {
         // is known by the field and its turn among the items of that field.
         let mut turns = BTreeMap::new();
         for item in history.items {
-            let Some((activity, from, to)) = meaning(item) else { continue };
-            let next: &mut i32 = turns.entry(activity.word()).or_default();
+            let Some(field) = item.field_id else { continue };
+            let Some((activity, from, to)) = meaning(field, item) else { continue };
+            let next: &mut i32 = turns.entry(field).or_default();
             let turn = std::mem::replace(next, *next + 1);
             let source = format!("{}:{turn}", history.id);
             self.page.events.push(Event {
@@ -362,9 +363,9 @@ impl Reader {
 }
 
 /// The event a change-log item stands for, if it is one of the followed fields.
-fn meaning(item: wire::Item) -> Option<(Activity, Option<Opaque>, Option<Opaque>)> {
+fn meaning(field: wire::Field, item: wire::Item) -> Option<(Activity, Option<Opaque>, Option<Opaque>)> {
     let (from, to) = (item.from.0, item.to.0);
-    Some(match item.field_id? {
+    Some(match field {
         wire::Field::Status => (Activity::StatusChanged, from, to),
         wire::Field::Assignee if to.is_none() => (Activity::Unassigned, from, to),
         wire::Field::Assignee => (Activity::Assigned, from, to),

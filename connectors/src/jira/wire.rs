@@ -102,7 +102,7 @@ pub(super) struct Item {
 }
 
 /// The fields that are followed. Which of its siblings Jira also sends is not documented; they come to `Other`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Field {
     Status,
