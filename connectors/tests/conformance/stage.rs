@@ -1,0 +1,235 @@
+//! A connector, its pretend tool, and the wire between them.
+#![expect(unreachable_pub, reason = "shared by the files beside it")]
+
+use chrono::{DateTime, TimeZone, Utc};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use twinflow_connectors::{Answer, Connector, Cursor, Event, Page, Refusal, Request, Stream, Sweep};
+use twinflow_fixtures::{GitHub, Jira, Service, ServiceOptions, Story, StoryOptions, World, github, jira};
+
+/// When all stories end.
+pub fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 3, 4, 15, 0, 0).unwrap()
+}
+
+pub fn story(cases: usize) -> Story {
+    Story::new(StoryOptions { seed: 11, cases, now: now() })
+}
+
+pub struct Stage {
+    pub connector: &'static dyn Connector,
+    pub service: Service,
+    pub stream: Stream,
+    /// Before every path.
+    prefix: String,
+    token: &'static str,
+    /// Whether the tool sends prose along that nobody asked for.
+    pub content_comes_along: bool,
+}
+
+impl Stage {
+    /// The pretend tool of a connector, with so many cases.
+    pub async fn of(connector: &'static dyn Connector, cases: usize) -> Self {
+        match connector.contract().tool {
+            "github" => Self::github(GitHub::new(&story(cases), "acme/shop")).await,
+            "jira" => Self::jira(Jira::new(&story(cases), "SHOP"), "SHOP").await,
+            tool => panic!("{tool} has no pretend service: make one in twinflow-fixtures and name it here"),
+        }
+    }
+
+    pub async fn github(world: GitHub) -> Self {
+        Self::on("github", world, "acme/shop", "", github::TOKEN, false).await
+    }
+
+    pub async fn jira(world: Jira, stream: &str) -> Self {
+        Self::on("jira", world, stream, &format!("/ex/jira/{}", jira::CLOUD_ID), jira::TOKEN, true).await
+    }
+
+    async fn on(
+        tool: &str,
+        world: impl Into<World>,
+        stream: &str,
+        prefix: &str,
+        token: &'static str,
+        content_comes_along: bool,
+    ) -> Self {
+        let connector = twinflow_connectors::find(tool).unwrap();
+        let service = Service::start(world, ServiceOptions::default()).await.unwrap();
+        let stream = connector.stream(stream).unwrap();
+        Self { connector, service, stream, prefix: prefix.to_owned(), token, content_comes_along }
+    }
+
+    pub fn begin(&self) -> Sweep {
+        self.connector.begin(&Cursor::default(), now())
+    }
+
+    pub async fn send(&self, request: &Request) -> Raw {
+        let operation = request.operation();
+        let pairs: Vec<String> =
+            request.query().iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
+        let body = request.body().unwrap_or_default();
+        let url = self.service.url();
+        let host = url.strip_prefix("http://").unwrap();
+        let head = format!(
+            "{} {}{}{query} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nuser-agent: test\r\n\
+             authorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            operation.method.word(),
+            self.prefix,
+            operation.path,
+            self.token,
+            body.len(),
+        );
+        let mut wire = TcpStream::connect(host).await.unwrap();
+        wire.write_all((head + body).as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        wire.read_to_end(&mut bytes).await.unwrap();
+        Raw::read(&bytes)
+    }
+
+    pub async fn probe(&self) -> Raw {
+        self.send(&self.connector.probe().unwrap()).await
+    }
+
+    /// One question and one refusal.
+    pub async fn refusal(&self) -> Option<Refusal> {
+        self.refusal_at(&self.begin()).await
+    }
+
+    pub async fn refusal_at(&self, at: &Sweep) -> Option<Refusal> {
+        let requests = self.connector.ask(&self.stream, at).unwrap();
+        self.connector.refusal(&self.send(&requests[0]).await.answer())
+    }
+
+    /// Asks and reads once.
+    pub async fn round(&self, at: Sweep) -> Round {
+        let requests = self.connector.ask(&self.stream, &at).unwrap();
+        assert!(!requests.is_empty(), "a sweep under way has something to ask");
+        let mut raws = Vec::new();
+        for request in &requests {
+            raws.push(self.send(request).await);
+        }
+        let answers: Vec<Answer> = raws.iter().map(Raw::answer).collect();
+        for answer in &answers {
+            assert_eq!(self.connector.refusal(answer), None);
+        }
+        let page = self.connector.read(&self.stream, &at, &answers).unwrap();
+        Round { at, requests, raws, page }
+    }
+
+    pub async fn sweep(&self, from: Sweep) -> Vec<Round> {
+        let (mut at, mut rounds) = (from, Vec::new());
+        while !at.is_done() {
+            let round = self.round(at).await;
+            at = round.page.next.clone();
+            rounds.push(round);
+            assert!(rounds.len() < 1_000, "the sweep does not end");
+        }
+        rounds
+    }
+}
+
+/// One time of asking and reading.
+pub struct Round {
+    pub at: Sweep,
+    pub requests: Vec<Request>,
+    pub raws: Vec<Raw>,
+    pub page: Page,
+}
+
+impl Round {
+    pub fn answers(&self) -> Vec<Answer> {
+        self.raws.iter().map(Raw::answer).collect()
+    }
+
+    pub fn operations(&self) -> Vec<&'static str> {
+        self.requests.iter().map(|request| request.operation().name).collect()
+    }
+}
+
+/// An answer that can be looked into, unlike [`Answer`].
+#[derive(Clone)]
+pub struct Raw {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Raw {
+    pub fn json(status: u16, body: &str) -> Self {
+        let headers = vec![("content-type".to_owned(), "application/json; charset=utf-8".to_owned())];
+        Self { status, headers, body: body.as_bytes().to_vec() }
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(known, _)| known != name);
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn answer(&self) -> Answer {
+        self.answer_with(self.body.clone())
+    }
+
+    pub fn answer_with(&self, body: Vec<u8>) -> Answer {
+        Answer::new(self.status, self.headers.clone(), body)
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|it| it == b"\r\n\r\n").expect("a whole head");
+        let head = std::str::from_utf8(&bytes[..end]).unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let pair = |line: &str| {
+            let (name, value) = line.split_once(':').unwrap();
+            (name.to_lowercase(), value.trim().to_owned())
+        };
+        let raw = Self { status, headers: lines.map(pair).collect(), body: bytes[end + 4..].to_vec() };
+        let length = raw.headers.iter().find(|(name, _)| name == "content-length").expect("a length");
+        assert_eq!(length.1, raw.body.len().to_string(), "the whole body");
+        raw
+    }
+}
+
+/// What the oracle and an event log have in common: case, activity, resource, time, from, to.
+pub type Happening = (String, String, Option<String>, DateTime<Utc>, Option<String>, Option<String>);
+
+/// What happened in the stream, by the oracle.
+pub fn truth(stage: &Stage) -> Vec<Happening> {
+    let facts = stage.service.facts().into_iter().filter(|fact| fact.stream == stage.stream.name);
+    let mut all: Vec<_> =
+        facts.map(|it| (it.case, it.activity, it.resource, it.at, it.from, it.to)).collect();
+    all.sort();
+    all
+}
+
+/// What happened, by the events: each counts once however often it was read.
+pub fn told<'a>(pages: impl IntoIterator<Item = &'a Page>) -> Vec<Happening> {
+    let mut events: Vec<&Event> = pages.into_iter().flat_map(|page| &page.events).collect();
+    let known_by = |event: &&Event| (event.case.clone(), event.activity, event.source.clone());
+    events.sort_by_key(known_by);
+    events.dedup_by_key(|event| known_by(event));
+    let mut all: Vec<_> = events.into_iter().map(happening).collect();
+    all.sort();
+    all
+}
+
+pub fn happening(event: &Event) -> Happening {
+    let text = |id: &Option<twinflow_connectors::Opaque>| id.as_ref().map(ToString::to_string);
+    (
+        event.case.to_string(),
+        event.activity.word().to_owned(),
+        text(&event.resource),
+        event.at,
+        text(&event.from),
+        text(&event.to),
+    )
+}
+
+pub fn pages(rounds: &[Round]) -> impl Iterator<Item = &Page> {
+    rounds.iter().map(|round| &round.page)
+}
