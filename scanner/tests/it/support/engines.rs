@@ -2,6 +2,7 @@
 
 use super::clock::TestClock;
 use super::postgres::{TestDatabase, database_like};
+use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 use twinflow::store::{self, Store};
@@ -12,7 +13,17 @@ pub(crate) const TENANT: Uuid = Uuid::from_u128(0x7e4a);
 /// A fresh database, gone when this is dropped.
 pub(crate) struct Database {
     pub(crate) store: Arc<dyn Store>,
-    _home: Home,
+    home: Home,
+}
+
+impl Database {
+    /// Where the embedded engine keeps its files.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match &self.home {
+            Home::Folder(folder) => Some(folder.path()),
+            Home::Server(_) => None,
+        }
+    }
 }
 
 #[expect(dead_code, reason = "held so that the database stays")]
@@ -25,14 +36,14 @@ pub(crate) async fn sqlite(clock: &TestClock) -> Database {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("twinflow.db");
     let store = store::open_embedded(&file, TENANT, clock.clock()).await.unwrap();
-    Database { store, _home: Home::Folder(folder) }
+    Database { store, home: Home::Folder(folder) }
 }
 
 pub(crate) async fn postgres() -> Database {
     let server = migrated().await;
     let url = server.login_url("tf_app").await;
     let store = store::open_server(&url, TENANT).await.unwrap();
-    Database { store, _home: Home::Server(server) }
+    Database { store, home: Home::Server(server) }
 }
 
 /// A migrated database on this run's private server.
