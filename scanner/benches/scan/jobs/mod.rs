@@ -1,0 +1,5 @@
+//! The three kinds of job.
+
+pub(crate) mod download;
+pub(crate) mod insert;
+pub(crate) mod scan;
