@@ -5,3 +5,4 @@ pub(crate) mod bench;
 pub(crate) mod clock;
 pub(crate) mod engines;
 pub(crate) mod postgres;
+pub(crate) mod program;
