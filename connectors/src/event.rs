@@ -146,6 +146,28 @@ impl<'de> Deserialize<'de> for Opaque {
     }
 }
 
+/// A tool's own mark for the page that comes next. Kept in the cursor, so no sentence fits in, and none is huge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Token(String);
+
+impl Token {
+    /// Bytes; the tools' are some hundred long.
+    const LONGEST: usize = 4096;
+
+    /// An empty mark is no mark.
+    pub(crate) fn text(self) -> Option<String> {
+        Some(self.0).filter(|text| !text.is_empty())
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let fits = text.len() <= Self::LONGEST && text.bytes().all(|it| it.is_ascii_graphic());
+        if fits { Ok(Self(text)) } else { Err(de::Error::custom("not a page token")) }
+    }
+}
+
 /// A name people gave to a status, a label, a person: kept, but made safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);

@@ -16,7 +16,7 @@ use crate::answer::Answer;
 use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep};
 use crate::contract::{Body, Contract, Method, Operation, Request, Scope, Value};
 use crate::error::{BadStream, ReadError, Refusal, Undeclared};
-use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage};
+use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Token};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use std::collections::BTreeMap;
 
@@ -235,12 +235,13 @@ impl Reader<'_> {
         let case =
             pending.cases.first().cloned().and_then(Opaque::new).ok_or(ReadError::Missing("a case"))?;
         // The issue was deleted or moved out of sight since its page was read.
-        let Some(node) = data::<wire::TimelineData>(answer)?.node else {
+        let Some(timeline) = data::<wire::TimelineData>(answer)?.node.and_then(|node| node.timeline_items)
+        else {
             self.page.skipped.push("an issue vanished before its whole history was read");
             return Ok(());
         };
-        self.happenings(&case, node.timeline_items.nodes);
-        if let Some(page) = next(node.timeline_items.page_info)? {
+        self.happenings(&case, timeline.nodes);
+        if let Some(page) = next(timeline.page_info)? {
             self.drain_later(case.as_str(), page);
         }
         Ok(())
@@ -315,7 +316,7 @@ fn data<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, ReadErro
 }
 
 fn next(info: wire::PageInfo) -> Result<Option<String>, ReadError> {
-    match (info.has_next_page, info.end_cursor) {
+    match (info.has_next_page, info.end_cursor.and_then(Token::text)) {
         (false, _) => Ok(None),
         (true, Some(token)) => Ok(Some(token)),
         (true, None) => Err(ReadError::Missing("pageInfo.endCursor")),

@@ -1,7 +1,7 @@
 //! The fields of GitHub's answers that are read, and nothing else: a key that stands in no struct here is
 //! skipped without being decoded.
 
-use crate::event::{Name, Opaque, Timestamp};
+use crate::event::{Name, Opaque, Timestamp, Token};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use std::fmt;
@@ -32,7 +32,7 @@ pub(super) struct Connection<T> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct PageInfo {
     pub(super) has_next_page: bool,
-    pub(super) end_cursor: Option<String>,
+    pub(super) end_cursor: Option<Token>,
 }
 
 #[derive(Deserialize)]
@@ -56,7 +56,8 @@ pub(super) struct TimelineData {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TimelineNode {
-    pub(super) timeline_items: Connection<Happening>,
+    /// Absent where the node is an issue no longer.
+    pub(super) timeline_items: Option<Connection<Happening>>,
 }
 
 #[derive(Deserialize)]

@@ -18,7 +18,7 @@ use crate::answer::Answer;
 use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep};
 use crate::contract::{Body, Contract, Method, Operation, Request, Scope, Value};
 use crate::error::{BadStream, ReadError, Refusal, Undeclared};
-use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage};
+use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Token};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 
@@ -72,15 +72,6 @@ static STATUSES: Operation = Operation {
     body: Body::None,
 };
 
-static PRIORITIES: Operation = Operation {
-    name: "priorities",
-    why: "what the priorities are called",
-    method: Method::Get,
-    path: "/rest/api/3/priority/search",
-    query: &[("startAt", "{start}"), ("maxResults", "50")],
-    body: Body::None,
-};
-
 static MYSELF: Operation = Operation {
     name: "myself",
     why: "whose token this is; asked when connecting",
@@ -97,13 +88,10 @@ static CONTRACT: Contract = Contract {
     stream: "a project's key, or the whole site",
     credential: "OAuth 2.0 (3LO) access token",
     scopes: &[
-        Scope {
-            name: "read:jira-work",
-            why: "issues' states, times and change logs; statuses and priorities",
-        },
+        Scope { name: "read:jira-work", why: "issues' states, times and change logs; statuses" },
         Scope { name: "read:jira-user", why: "whose token it is" },
     ],
-    operations: &[&SEARCH_PROJECT, &SEARCH_SITE, &CHANGELOGS, &STATUSES, &PRIORITIES, &MYSELF],
+    operations: &[&SEARCH_PROJECT, &SEARCH_SITE, &CHANGELOGS, &STATUSES, &MYSELF],
     stored: &[
         "issue id, key, status, assignee, priority, times of creation and last update",
         "who created it; who changed its status, assignee, priority, labels, resolution, type or project, when, from which id to which",
@@ -178,9 +166,6 @@ impl Connector for Jira {
             .map(|step| match step {
                 Step::Search => search(),
                 Step::Left(left) if left.operation == STATUSES.name => STATUSES.request(&[]),
-                Step::Left(left) if left.operation == PRIORITIES.name => {
-                    PRIORITIES.request(&[("start", Value::Text(left.page.as_deref().unwrap_or("0")))])
-                }
                 Step::Left(left) => CHANGELOGS
                     .request(&[("issues", Value::List(&left.cases)), ("page", left.page.as_deref().into())]),
             })
@@ -201,7 +186,6 @@ impl Connector for Jira {
                 Step::Left(left) if left.operation == STATUSES.name => {
                     answer.json::<Vec<wire::Status>>()?.into_iter().for_each(|it| drop(reader.status(it)));
                 }
-                Step::Left(left) if left.operation == PRIORITIES.name => reader.priorities(answer, left)?,
                 Step::Left(left) => reader.changelogs(answer, left)?,
             }
         }
@@ -219,13 +203,14 @@ fn still_good(cut: &Sweep, now: DateTime<Utc>) -> bool {
     now - cut.began < keeps
 }
 
-/// Everything that changed since `from`, after the dictionaries.
+/// Everything that changed since `from`, after the dictionary of statuses. Priorities have one, too, but it takes
+/// a scope that administers Jira; their names come with the issues instead.
 fn sweep_from(from: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Sweep {
     let since = from.map_or(FROM_THE_FIRST.to_owned(), |from| {
         format!("-{}m", ((now - from).num_minutes() + 1).max(1) + OVERLAP.num_minutes())
     });
-    let dictionary = |it: &Operation| Pending { operation: it.name.to_owned(), cases: vec![], page: None };
-    Sweep::new(now, since, vec![dictionary(&STATUSES), dictionary(&PRIORITIES)])
+    let statuses = Pending { operation: STATUSES.name.to_owned(), cases: vec![], page: None };
+    Sweep::new(now, since, vec![statuses])
 }
 
 /// Turns wire structs into a page.
@@ -246,7 +231,7 @@ impl Reader {
             let operation = CHANGELOGS.name.to_owned();
             self.page.next.pending.push(Pending { operation, cases: issues, page: None });
         }
-        self.page.next.page = match found.next_page_token {
+        self.page.next.page = match found.next_page_token.and_then(Token::text) {
             Some(token) if !found.is_last => Place::After(token),
             _ if found.is_last => Place::End,
             _ => return Err(ReadError::Missing("nextPageToken or isLast")),
@@ -288,7 +273,7 @@ impl Reader {
                 self.history(&log.issue_id, history)?;
             }
         }
-        if let Some(token) = answered.next_page_token {
+        if let Some(token) = answered.next_page_token.and_then(Token::text) {
             self.page.next.pending.push(Pending { page: Some(token), ..asked.clone() });
         }
         Ok(())
@@ -315,20 +300,6 @@ impl Reader {
                 source: Opaque::new(source).ok_or(ReadError::Missing("a usable history id"))?,
                 turn,
             });
-        }
-        Ok(())
-    }
-
-    fn priorities(&mut self, answer: &Answer, asked: &Pending) -> Result<(), ReadError> {
-        let answered: wire::Priorities = answer.json()?;
-        let count = answered.values.len();
-        for priority in answered.values {
-            self.priority(priority);
-        }
-        if !answered.is_last && count > 0 {
-            let start = asked.page.as_deref().and_then(|page| page.parse().ok()).unwrap_or(0);
-            let page = Some((start + count).to_string());
-            self.page.next.pending.push(Pending { page, ..asked.clone() });
         }
         Ok(())
     }

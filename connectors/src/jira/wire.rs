@@ -2,7 +2,7 @@
 //! and the ids before and after: `fromString` and `toString` may hold descriptions, commit titles and links,
 //! and stand in no struct here.
 
-use crate::event::{Name, Opaque, Timestamp};
+use crate::event::{Name, Opaque, Timestamp, Token};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use std::fmt;
@@ -11,7 +11,7 @@ use std::fmt;
 #[serde(rename_all = "camelCase")]
 pub(super) struct Found {
     pub(super) issues: Vec<Issue>,
-    pub(super) next_page_token: Option<String>,
+    pub(super) next_page_token: Option<Token>,
     #[serde(default)]
     pub(super) is_last: bool,
 }
@@ -62,16 +62,9 @@ pub(super) struct Priority {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Priorities {
-    pub(super) values: Vec<Priority>,
-    pub(super) is_last: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Changelogs {
     pub(super) issue_change_logs: Vec<Changelog>,
-    pub(super) next_page_token: Option<String>,
+    pub(super) next_page_token: Option<Token>,
 }
 
 #[derive(Deserialize)]

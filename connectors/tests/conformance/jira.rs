@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
 use twinflow_connectors::{
-    Activity, Connector, Cursor, Event, Kind, Page, Pending, Place, ReadError, Refusal, Sweep, Wait, find,
+    Activity, Connector, Cursor, Event, Page, Pending, Place, ReadError, Refusal, Sweep, Wait, find,
 };
 use twinflow_fixtures::jira::{CreatedAs, JiraSwitches};
 use twinflow_fixtures::{Fault, Jira, RetryAfter};
@@ -223,32 +223,6 @@ fn an_id_that_is_none_becomes_nothing_and_is_not_kept() {
     assert_eq!((events[0].from.as_ref(), events[0].to.as_ref()), (None, None));
 }
 
-#[test]
-fn the_dictionary_of_priorities_is_read_over_several_pages() {
-    let priority =
-        |nth: usize| json!({"id": nth.to_string(), "name": format!("P{nth}"), "description": "CANARY"});
-    let mut at = left("priorities", &[], None);
-    let (mut asked, mut names) = (Vec::new(), Vec::new());
-    while !at.is_done() {
-        let stream = jira().stream("SHOP").unwrap();
-        let requests = jira().ask(&stream, &at).unwrap();
-        let start: usize = requests[0].query()[0].1.parse().unwrap();
-        assert_eq!(requests[0].query()[0].0, "startAt");
-        asked.push(start);
-        let values: Vec<Value> = (start..(start + 50).min(120)).map(priority).collect();
-        let page =
-            read(&at, &json!({"startAt": start, "isLast": start + 50 >= 120, "values": values})).unwrap();
-        at = page.next.clone();
-        names.extend(page.names);
-    }
-    assert_eq!(asked, [0, 50, 100]);
-    let different: HashSet<_> = names.iter().map(|named| named.id.as_str()).collect();
-    assert_eq!((names.len(), different.len()), (120, 120));
-    assert!(names.iter().all(|named| named.kind == Kind::Priority));
-    let endless = read(&left("priorities", &[], None), &json!({"isLast": false, "values": []})).unwrap();
-    assert!(endless.next.is_done(), "a page of nothing is the last");
-}
-
 fn minutes(since: &str) -> i64 {
     since.strip_prefix('-').and_then(|it| it.strip_suffix('m')).unwrap().parse().unwrap()
 }
@@ -308,8 +282,8 @@ fn a_sweep_that_starts_over_keeps_what_it_reached_and_what_was_left_to_ask() {
     assert_eq!(minutes(&over.since), 24 * 60 + 10 + 1 + 15);
     assert_eq!((over.reached, over.cases, over.began), (Some(now() - TimeDelta::days(1)), 100, later));
     let operations: Vec<&str> = over.pending.iter().map(|it| it.operation.as_str()).collect();
-    assert_eq!(operations, ["statuses", "priorities", "changelogs"]);
-    assert_eq!(over.pending[2], log(None));
+    assert_eq!(operations, ["statuses", "changelogs"]);
+    assert_eq!(over.pending[1], log(None));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use twinflow_fixtures::{Fault, GitHub, Jira, RetryAfter, Service, ServiceOptions
 
 /// Requests that connecting takes: whose token, and the stream's first page.
 const CONNECTING_GITHUB: usize = 2;
-const CONNECTING_JIRA: usize = 4;
+const CONNECTING_JIRA: usize = 3;
 
 async fn github() -> Bench {
     let clock = TestClock::new();
@@ -63,7 +63,7 @@ macro_rules! survives {
             super::survives(super::github().await, super::CONNECTING_GITHUB, 4..120, $fault, $says).await;
         })+ use super::*; }
         mod jira_answers { $(#[tokio::test] async fn $name() {
-            super::survives(super::jira().await, super::CONNECTING_JIRA, 6..120, $fault, $says).await;
+            super::survives(super::jira().await, super::CONNECTING_JIRA, 5..120, $fault, $says).await;
         })+ use super::*; }
     };
 }

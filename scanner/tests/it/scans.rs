@@ -206,8 +206,8 @@ async fn a_limit_is_sat_out_for_as_long_as_the_tool_asks() {
 async fn a_limit_beyond_patience_defers_the_scan_until_the_reset_and_keeps_what_was_read() {
     let clock = TestClock::new();
     let bench = jira(&clock, sqlite(&clock).await, 230).await;
-    // Connecting took four requests, the first round three.
-    bench.tool.faults().on_request(9, Fault::JiraQuota { retry_after: Some(RetryAfter::Secs(3000)) });
+    // Connecting took three requests, the first round two.
+    bench.tool.faults().on_request(7, Fault::JiraQuota { retry_after: Some(RetryAfter::Secs(3000)) });
     let outcome = bench.scan().await;
     assert_eq!(outcome.state, State::Deferred);
     assert_eq!(outcome.until, Some(moment(&bench) + TimeDelta::seconds(3000)));
