@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use twinflow_vault::{KeyId, KeySet, KeySource, SourceError, Vault};
@@ -118,7 +118,8 @@ impl Settings {
         }
         let folder = self.data_dir()?;
         make_private(&folder)?;
-        Ok(store::open_embedded(&self.database_file()?, tenant, clock).await?)
+        let file = self.database_file()?;
+        store::open_embedded(&file, tenant, clock).await.map_err(|error| about_the_file(&file, error))
     }
 
     pub async fn open(&self) -> Result<Opened> {
@@ -195,6 +196,20 @@ fn make_private(folder: &Path) -> Result<()> {
         Ok(()) => Ok(()),
         Err(_) if folder.exists() => bail!("{shown} is not a folder; choose another with --data-dir"),
         Err(error) => bail!("{shown} cannot be made ({}); choose another with --data-dir", error.kind()),
+    }
+}
+
+/// SQLite says the same of a file it may not open as of one that is no database.
+fn about_the_file(file: &Path, error: StoreError) -> anyhow::Error {
+    let shown = file.display();
+    match (&error, File::open(file).map_err(|error| error.kind())) {
+        (StoreError::Damaged(_), Err(ErrorKind::NotFound)) => {
+            anyhow!("{shown} cannot be made; let this user own its folder, or choose another --data-dir")
+        }
+        (StoreError::Damaged(_), Err(kind)) => {
+            anyhow!("{shown} cannot be read ({kind}); let this user own it, or choose another --data-dir")
+        }
+        _ => error.into(),
     }
 }
 

@@ -800,7 +800,7 @@ fn a_data_folder_that_may_not_be_written_is_said_in_words() {
     }
     fs::create_dir(home.data()).unwrap();
     fs::set_permissions(home.data(), Permissions::from_mode(0o500)).unwrap();
-    home.run("connections").complains(&["data"]);
+    home.run("connections").complains(&["twinflow.db", "cannot be made", "--data-dir"]);
     fs::set_permissions(home.data(), Permissions::from_mode(0o700)).unwrap();
     home.run("connections").done();
 }
