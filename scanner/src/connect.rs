@@ -6,7 +6,7 @@ use crate::store::{Connection, Store, StoreError, random_id};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use twinflow_connectors::{Account, BadStream, Connector, Cursor, Refusal, Stream};
-use twinflow_vault::{Owner, Vault};
+use twinflow_vault::{Owner, Sealed, Vault};
 use uuid::Uuid;
 
 /// What a sealed credential is bound to.
@@ -46,6 +46,10 @@ pub enum ConnectError {
     Stream { stream: String, problem: String },
     #[error("the tool could not be asked: {0}; nothing was stored")]
     Tool(Failure),
+    #[error(
+        "this token is {now}'s, the connection is {before}'s; nothing was changed: for another account make another connection"
+    )]
+    OtherAccount { now: String, before: String },
     #[error("{0}")]
     Vault(String),
     #[error(transparent)]
@@ -72,13 +76,8 @@ pub async fn add(
     let contract = new.connector.contract();
     let streams: Vec<_> =
         new.streams.iter().map(|name| new.connector.stream(name)).collect::<Result<_, _>>()?;
-    let pin = setting.allowed.pin(new.base_url, contract)?;
-    let unsent = |error: SendError| ConnectError::Tool(error.into());
-    let egress = Egress::new(contract, pin, new.token, Bounds::default()).map_err(unsent)?;
-    let account = account(new.connector, &egress).await?;
-    if !account.beyond.is_empty() && !new.accept_broad {
-        return Err(ConnectError::TooBroad(account.beyond.join(", ")));
-    }
+    let (egress, account) =
+        checked(setting, new.connector, new.base_url, new.token, new.accept_broad).await?;
     for stream in &streams {
         can_be_read(new.connector, &egress, stream, setting.now).await?;
     }
@@ -91,12 +90,58 @@ pub async fn add(
         account_name: account.name.as_str().to_owned(),
         created_at: setting.now,
     };
-    let sealed = setting
-        .vault
-        .seal(&owner(setting.tenant, connection.id), new.token, rng)
-        .map_err(|error| ConnectError::Vault(error.to_string()))?;
+    let sealed = seal(setting, connection.id, new.token, rng)?;
     setting.store.add_connection(&connection, sealed.as_bytes(), &streams).await?;
     Ok(connection)
+}
+
+/// Puts a new credential in place of a connection's old one, if it belongs to the same account.
+pub async fn renew(
+    setting: Setting<'_>,
+    connection: &Connection,
+    connector: &'static dyn Connector,
+    token: &SecretString,
+    accept_broad: bool,
+    rng: &mut impl rand::CryptoRng,
+) -> Result<(), ConnectError> {
+    let account = checked(setting, connector, &connection.base_url, token, accept_broad).await?.1;
+    if account.id.as_str() != connection.account_id {
+        let (now, before) = (account.name.as_str().to_owned(), connection.account_name.clone());
+        return Err(ConnectError::OtherAccount { now, before });
+    }
+    let old = setting.store.sealed_credential(connection).await?;
+    let sealed = seal(setting, connection.id, token, rng)?;
+    setting.store.swap_credential(connection.id, &old, sealed.as_bytes()).await?;
+    Ok(())
+}
+
+/// A way out with this credential, and whose it is.
+async fn checked(
+    setting: Setting<'_>,
+    connector: &'static dyn Connector,
+    base_url: &str,
+    token: &SecretString,
+    accept_broad: bool,
+) -> Result<(Egress, Account), ConnectError> {
+    let contract = connector.contract();
+    let pin = setting.allowed.pin(base_url, contract)?;
+    let unsent = |error: SendError| ConnectError::Tool(error.into());
+    let egress = Egress::new(contract, pin, token, Bounds::default()).map_err(unsent)?;
+    let account = account(connector, &egress).await?;
+    if !account.beyond.is_empty() && !accept_broad {
+        return Err(ConnectError::TooBroad(account.beyond.join(", ")));
+    }
+    Ok((egress, account))
+}
+
+fn seal(
+    setting: Setting<'_>,
+    connection: Uuid,
+    token: &SecretString,
+    rng: &mut impl rand::CryptoRng,
+) -> Result<Sealed, ConnectError> {
+    let owner = owner(setting.tenant, connection);
+    setting.vault.seal(&owner, token, rng).map_err(|error| ConnectError::Vault(error.to_string()))
 }
 
 async fn account(connector: &'static dyn Connector, egress: &Egress) -> Result<Account, ConnectError> {

@@ -113,15 +113,15 @@ impl fmt::Debug for Sealed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSealed {
     #[error(
-        "the stored value has {bytes} bytes, and a sealed one has at least {OVERHEAD}: it was cut off or never sealed; connect the tool again"
+        "the stored value has {bytes} bytes, and a sealed one has at least {OVERHEAD}: it was cut off or never sealed; renew the credential"
     )]
     TooShort { bytes: usize },
     #[error(
-        "the stored value does not begin as sealed values of version {VERSION} do: it was never sealed, which is refused, or a newer TwinFlow sealed it; upgrade, or connect the tool again"
+        "the stored value does not begin as sealed values of version {VERSION} do: it was never sealed, which is refused, or a newer TwinFlow sealed it; upgrade, or renew the credential"
     )]
     UnknownVersion,
     #[error(
-        "the stored value names cipher suite {suite}, and this TwinFlow knows only suite {SUITE}: upgrade, or connect the tool again if nothing newer sealed it"
+        "the stored value names cipher suite {suite}, and this TwinFlow knows only suite {SUITE}: upgrade, or renew the credential if nothing newer sealed it"
     )]
     UnknownSuite { suite: u8 },
     #[error(transparent)]

@@ -10,7 +10,7 @@ const FORMER: &str = "former";
 /// Why a text is not a key file. Errors name lines and never quote them: a key might stand anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFileError {
-    #[error("there is no key in it: `twinflow keygen` makes one")]
+    #[error("there is no key in it: `twinflow vault keygen` makes one")]
     NoKey,
     #[error(
         "it has former keys but no primary one: change the word `former` to `primary` on the line of the key that is to seal"

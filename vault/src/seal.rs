@@ -30,14 +30,14 @@ pub enum OpenError {
     )]
     UnknownKey { id: KeyId },
     #[error(
-        "key {id} did not seal this value for this owner: put back the bytes that belong to key {id} if they were changed; if not, the row was altered or comes from another tenant, so connect the tool again"
+        "key {id} did not seal this value for this owner: put back the bytes that belong to key {id} if they were changed; if not, the row was altered or comes from another tenant, so renew the credential"
     )]
     WrongKey { id: KeyId },
     #[error(
-        "the stored value was damaged, or moved here from another row: restore it from a backup, or connect the tool again"
+        "the stored value was damaged, or moved here from another row: restore it from a backup, or renew the credential"
     )]
     Damaged,
-    #[error("the stored value is whole, but not text: connect the tool again")]
+    #[error("the stored value is whole, but not text: renew the credential")]
     NotText,
 }
 

@@ -95,10 +95,10 @@ impl fmt::Debug for KeySource {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     #[error(
-        "no vault key was given: pass a key file, the systemd credential {CREDENTIAL_NAME} or the variable {VARIABLE}; `twinflow keygen` makes a key"
+        "no vault key was given: pass a key file, the systemd credential {CREDENTIAL_NAME} or the variable {VARIABLE}; `twinflow vault keygen` makes a key"
     )]
     Nowhere,
-    #[error("there is no key file {path}: `twinflow keygen` makes one, and a backup may have the one that sealed what is stored", path = .0.display())]
+    #[error("there is no key file {path}: `twinflow vault keygen` makes one, and a backup may have the one that sealed what is stored", path = .0.display())]
     Missing(PathBuf),
     #[error("{path} could not be read: let the user that runs TwinFlow own it", path = .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
@@ -112,7 +112,7 @@ pub enum SourceError {
     Owner { path: PathBuf, owner: u32, user: u32 },
     #[error("{path} is larger than 64 KiB: that is not a key file", path = .0.display())]
     TooLarge(PathBuf),
-    #[error("{place} is not UTF-8 text: `twinflow keygen` shows what a key file looks like")]
+    #[error("{place} is not UTF-8 text: `twinflow vault keygen` shows what a key file looks like")]
     NotText { place: String },
     /// The error names the line. It is no `source()`, so that both come out as one sentence.
     #[error("{place} cannot be used: {error}")]

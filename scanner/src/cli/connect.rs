@@ -1,8 +1,8 @@
 //! `twinflow connect`
 
 use super::{End, format};
-use crate::config::Settings;
-use crate::connect::{NewConnection, Setting, add};
+use crate::config::{Opened, Settings};
+use crate::connect::{NewConnection, Setting, add, renew};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
@@ -52,6 +52,18 @@ pub(super) enum Tool {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    after_help = "The token is asked for, or read from standard input. It has to belong to the same account."
+)]
+pub(super) struct Renew {
+    /// Which connection, by name
+    connection: String,
+    /// Take a classic GitHub token, though it can do far more than read issues
+    #[arg(long)]
+    accept_broad_token: bool,
+}
+
+#[derive(Args, Debug)]
 pub(super) struct Common {
     /// What to call the connection [default: the tool's name]
     #[arg(long)]
@@ -98,13 +110,7 @@ async fn connect(
     settings.egress_allow.pin(base_url, connector.contract())?;
     let opened = settings.open().await?;
     let token = token(settings, connector)?;
-    let setting = Setting {
-        store: &*opened.store,
-        vault: &opened.vault,
-        tenant: opened.tenant,
-        allowed: &settings.egress_allow,
-        now: opened.clock.now(),
-    };
+    let setting = setting(settings, &opened);
     let name = common.name.unwrap_or_else(|| tool.to_owned());
     let new =
         NewConnection { connector, name: &name, base_url, streams: &streams, token: &token, accept_broad };
@@ -118,6 +124,27 @@ async fn connect(
     ))?;
     settings.remark("Next: twinflow scan");
     Ok(End::Done)
+}
+
+pub(super) async fn renew_one(settings: &Settings, args: &Renew) -> Result<End> {
+    let opened = settings.open().await?;
+    let connection = opened.store.connection(&args.connection).await?;
+    let connector = twinflow_connectors::find(&connection.tool).context("no such tool")?;
+    let token = token(settings, connector)?;
+    let setting = setting(settings, &opened);
+    renew(setting, &connection, connector, &token, args.accept_broad_token, &mut rand::rng()).await?;
+    format::print(format_args!("{} has a new credential.", connection.name))?;
+    Ok(End::Done)
+}
+
+pub(super) fn setting<'a>(settings: &'a Settings, opened: &'a Opened) -> Setting<'a> {
+    Setting {
+        store: &*opened.store,
+        vault: &opened.vault,
+        tenant: opened.tenant,
+        allowed: &settings.egress_allow,
+        now: opened.clock.now(),
+    }
 }
 
 /// From a hidden prompt or from standard input, never from the command line, where others can see it.

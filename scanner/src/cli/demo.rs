@@ -4,7 +4,7 @@ use super::pretend::{PROJECT, REPOSITORY, Tools, World};
 use super::scan::{end, run_scans, scanner};
 use super::{End, format, report};
 use crate::config::{Opened, Settings};
-use crate::connect::{NewConnection, Setting, add};
+use crate::connect::{NewConnection, add};
 use crate::insight::{ToolReport, print};
 use crate::scan::watch::StopCord;
 use crate::store::{Connection, Scan};
@@ -70,13 +70,7 @@ async fn connect(settings: &Settings, opened: &Opened, tools: &Tools) -> Result<
     if !known.is_empty() {
         bail!("there are connections in this data directory already; the demo wants an empty one");
     }
-    let setting = Setting {
-        store: &*opened.store,
-        vault: &opened.vault,
-        tenant: opened.tenant,
-        allowed: &settings.egress_allow,
-        now: opened.clock.now(),
-    };
+    let setting = super::connect::setting(settings, opened);
     let mut connections = vec![];
     for (tool, base_url, stream, token) in [
         ("github", tools.github.url(), REPOSITORY, github::TOKEN),

@@ -48,6 +48,8 @@ enum Command {
     /// Connect a tool: check the credential, seal it, note what to follow
     #[command(subcommand)]
     Connect(connect::Tool),
+    /// Give a connection a new credential, when the old one has run out
+    Renew(connect::Renew),
     /// List the connections and what they follow
     Connections(connections::Args),
     /// Read what is new from the tools, until caught up
@@ -119,6 +121,7 @@ async fn dispatch(cli: Cli) -> Result<End> {
         Command::Demo(args) => demo::run(settings, &args).await,
         Command::Pretend(args) => pretend::run(&args).await,
         Command::Connect(tool) => connect::run(settings, tool).await,
+        Command::Renew(args) => connect::renew_one(settings, &args).await,
         Command::Connections(args) => connections::run(settings, &args).await,
         Command::Scan(args) => scan::run(settings, &args).await,
         Command::Scans(args) => scans::run(settings, &args).await,

@@ -92,7 +92,7 @@ fn refused(refusal: &Refusal, at: Circumstances) -> Verdict {
     match refusal {
         Refusal::SlowDown(wait) => slow_down(*wait, at),
         Refusal::Unauthorised => Verdict::Stop {
-            why: "the tool no longer accepts the credential; connect it again with `twinflow connect`".into(),
+            why: "the tool no longer accepts the credential; give it a new one with `twinflow renew`".into(),
         },
         Refusal::Forbidden => Verdict::GiveUp {
             why: "the credential may not read it; give it the scopes that `twinflow contract` lists".into(),

@@ -13,7 +13,7 @@ pub enum StoreError {
     NoSuchConnection(String),
     #[error("there is no case {0:?} in the event log; ids and keys are told apart by case")]
     NoSuchCase(String),
-    #[error("connection {0:?} has no credential; connect it again")]
+    #[error("connection {0:?} has no credential; restore it from a backup")]
     NoCredential(String),
     #[error(
         "the database is of a newer version ({found}) than this program ({known}); use the program that wrote it"

@@ -29,6 +29,10 @@ pub(super) async fn migrate(url: &str) -> Result<()> {
 }
 
 fn options(url: &str) -> Result<PgConnectOptions> {
+    // sqlx would take any scheme for its own.
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(StoreError::Database("the database URL does not begin with postgres://".into()));
+    }
     let options = PgConnectOptions::from_str(url)?;
     Ok(options
         .disable_statement_logging()

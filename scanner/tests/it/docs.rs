@@ -62,7 +62,8 @@ fn every_command_the_readme_names_is_there() {
 fn every_recipe_a_document_names_is_there() {
     let justfile = fs::read_to_string(root().join("justfile")).unwrap();
     for (document, text) in documents() {
-        let recipes = quoted(&text).filter_map(|it| it.strip_prefix("just ")).filter_map(|it| it.split(' ').next());
+        let recipes =
+            quoted(&text).filter_map(|it| it.strip_prefix("just ")).filter_map(|it| it.split(' ').next());
         for recipe in recipes {
             let there = justfile.lines().any(|line| line.split([' ', ':']).next() == Some(recipe));
             assert!(there, "{document} names just {recipe}");

@@ -1,7 +1,6 @@
 //! Nothing that people wrote, and no secret, is met again: not in the database, not in the log, not on the screen,
 //! not in a temporary file; neither as it is nor in another encoding. The pretend tools put canaries wherever
 //! people write prose, so a leak is found by searching for them.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
 
 use crate::support::program::{Home, PROJECT, REPOSITORY, Ran, github, jira, jira_url, story};
 use serde_json::json;

@@ -1,6 +1,8 @@
 //! Real databases, real HTTP to the pretend tools, the real binary, a clock that is handed in.
 //! The names of the tests are the promises.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it does not expect")]
+
 mod docs;
 mod faults;
 mod kill;

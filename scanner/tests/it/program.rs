@@ -1,5 +1,4 @@
 //! The program as people meet it: what it prints, how it ends, and what it says when something is wrong.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
 
 use crate::support::engines::migrated;
 use crate::support::postgres::{TestDatabase, database};
@@ -503,12 +502,26 @@ async fn a_revoked_token_fails_the_scan_and_says_what_to_do() {
     let ran = home.run("scan").ends(1);
     for text in [&ran.out, &ran.err] {
         assert!(
-            text.contains("no longer accepts the credential") && text.contains("twinflow connect"),
+            text.contains("no longer accepts the credential") && text.contains("twinflow renew"),
             "{text}"
         );
         assert!(!text.contains(TOKEN));
     }
     assert_eq!(home.run("scans --json").done().json()[0]["state"], "failed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_whose_token_was_revoked_goes_on_with_a_new_one_of_the_same_account() {
+    let tool = github(3).await;
+    let home = connected(&tool);
+    tool.revoke();
+    home.run("scan").ends(1);
+    let refused = home.feed(TOKEN, "renew github").ends(1);
+    assert!(refused.err.contains("does not accept this token"), "{}", refused.err);
+    tool.accept("github_pat_the_next_one");
+    home.feed("github_pat_the_next_one", "renew github").done();
+    home.run("scan").done();
+    home.feed("github_pat_the_next_one", "renew nobody").ends(1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

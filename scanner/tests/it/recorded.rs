@@ -4,8 +4,6 @@
 //! The recorded answers are somebody's content and no part of this repository: they are read where they lie beside
 //! the checkout, and where they do not, these tests say so and check nothing.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
-
 use crate::support::bench::{Bench, without_stream};
 use crate::support::clock::TestClock;
 use crate::support::engines::{Database, postgres, sqlite};

@@ -252,7 +252,7 @@ async fn a_revoked_token_fails_the_scan_without_a_second_try() {
     bench.tool.revoke();
     let outcome = bench.scan().await;
     assert_eq!(outcome.state, State::Failed);
-    assert!(outcome.reasons[0].contains("connect it again"), "{:?}", outcome.reasons);
+    assert!(outcome.reasons[0].contains("twinflow renew"), "{:?}", outcome.reasons);
     assert_eq!(bench.tool.ledger().len(), 1);
     assert_eq!(
         bench.store().scans(1).await.unwrap()[0].requests,
@@ -339,7 +339,9 @@ fn on_page(told: impl Fn(&Progress) + Send + Sync + 'static) -> Arc<dyn Watch> {
     Arc::new(OnProgress(Box::new(move |_, progress| told(progress))))
 }
 
-struct OnProgress(Box<dyn Fn(&str, &Progress) + Send + Sync>);
+type Told = dyn Fn(&str, &Progress) + Send + Sync;
+
+struct OnProgress(Box<Told>);
 
 impl Watch for OnProgress {
     fn progress(&self, _: &str, stream: &str, progress: &Progress) {

@@ -1,8 +1,6 @@
 //! What both engines promise, held to one suite: each promise is written once and run on each.
 //! [`file`] holds what only a database in a file can get wrong, [`server`] what only a server can.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
-
 use crate::support::clock::TestClock;
 use crate::support::engines::{self, Database};
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};

@@ -1,8 +1,6 @@
 //! That no tenant can see, change or hinder another: by the catalog, by trying everything on every table, and
 //! through the store itself. Each check is also shown a database broken on purpose, and has to say so.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
-
 use crate::support::clock::TestClock;
 use crate::support::engines::migrated;
 use crate::support::postgres::{TestDatabase, database};

@@ -50,7 +50,9 @@ pub enum SendError {
     TooBig(usize),
     #[error("the answer points elsewhere (HTTP {0}); credentials are not carried there: check --base-url")]
     Redirected(u16),
-    #[error("the credential holds characters that no header can carry; connect again")]
+    #[error(
+        "the credential holds characters that no header can carry; was it pasted whole, and nothing else?"
+    )]
     BadCredential,
     #[error("no HTTP client could be made")]
     NoClient,

@@ -17,10 +17,9 @@ pub struct BadOrigin(String);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
-    #[error(
-        "{0:?} is not a URL this program can ask; give it as https://host/path, without user, query or fragment"
-    )]
-    BadUrl(String),
+    /// Not repeated: what is wrong with it may be a password in it.
+    #[error("this base URL cannot be asked; give it as https://host/path, without user, query or fragment")]
+    BadUrl,
     #[error(
         "{0} is not among the hosts this program may ask; the operator lists it in TWINFLOW_EGRESS_ALLOW={0}"
     )]
@@ -62,7 +61,7 @@ impl Allowed {
 
     /// Ties a connection to its base URL: the tool's own host, or one that is listed.
     pub fn pin(&self, base_url: &str, contract: &Contract) -> Result<Pin, NotAllowed> {
-        let bad = || NotAllowed::BadUrl(base_url.to_owned());
+        let bad = || NotAllowed::BadUrl;
         let base = Url::parse(base_url).map_err(|_| bad())?;
         if !is_plain(&base) || base.path().contains("..") || base_url.contains(['{', '}', '%', '\\']) {
             return Err(bad());

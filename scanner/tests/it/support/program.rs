@@ -1,5 +1,4 @@
 //! The real program, run as people run it: in a home of its own, with nothing of the test's environment.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
 
 use serde_json::Value;
 use std::collections::BTreeMap;
