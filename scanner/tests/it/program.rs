@@ -440,7 +440,7 @@ async fn a_host_nobody_listed_is_not_asked_and_the_sentence_says_where_to_list_i
         .await;
     refused(&home, TOKEN, &at("http://169.254.169.254"), &["TWINFLOW_EGRESS_ALLOW="]).await;
     for nonsense in ["nonsense", "ftp://ghe.example.com", "http://", "https://ghe.example.com/?q=1", "///"] {
-        refused(&home, TOKEN, &at(nonsense), &["not a URL", "https://host/path"]).await;
+        refused(&home, TOKEN, &at(nonsense), &["cannot be asked", "https://host/path"]).await;
     }
     assert_eq!(tool.asked(), 0);
 }
