@@ -72,7 +72,7 @@ async fn measure(args: &Args, pretend: &Pretend, tool: Tool, runs: u32) -> Resul
     let warm = download.run()?;
     let timed = pretend.latency == 0;
     let mut downloads = vec![];
-    for _ in 0..if timed { runs } else { 0 } {
+    for _ in 0..runs {
         remark(pretend, tool, "download");
         downloads.push(download.run()?);
     }
@@ -81,7 +81,10 @@ async fn measure(args: &Args, pretend: &Pretend, tool: Tool, runs: u32) -> Resul
         let (mut scans, mut inserts) = (vec![], vec![]);
         for _ in 0..runs {
             remark(pretend, tool, &format!("scan into {engine}"));
-            scans.push(job(Role::Scan, pretend, tool, engine).await?);
+            let scan = job(Role::Scan, pretend, tool, engine).await?;
+            // Said at once, so that a measurement cut short has not been for nothing.
+            remark(pretend, tool, &format!("{:.2} s for {} pages", scan.wall_seconds, scan.pages));
+            scans.push(scan);
             if timed {
                 remark(pretend, tool, &format!("insert into {engine}"));
                 inserts.push(job(Role::Insert, pretend, tool, engine).await?);

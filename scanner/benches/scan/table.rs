@@ -168,7 +168,8 @@ pub(crate) fn print(rows: &[Row]) -> Result<()> {
 const LEGEND: &str = "
 wall, CPU, MB: the scan's own process; MB is the most that was resident. (a): the same requests, read and dropped.
 (b): the same events into a table with a primary key and nothing else; Postgres does not wait for its disk, SQLite
-does. waiting: pages × latency ÷ streams followed at a time.
+does. waiting: pages × latency ÷ streams followed at a time; (a) beside it says what the pretend tool and the
+network stack make of it.
 Aims: ÷(a+b) ≤ 2; ≥ 60,000 events/s into sqlite at 0 ms; ÷waiting ≤ 1.05 for one repository; ≤ 64 MB, and flat.";
 
 impl Row {
