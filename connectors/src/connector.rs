@@ -6,6 +6,7 @@ use crate::error::{BadStream, ReadError, Refusal, Undeclared};
 use crate::event::{Case, Event, Name, Named, Opaque};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 pub trait Connector: Sync {
     /// Everything this connector may ask, and everything it keeps.
@@ -72,6 +73,9 @@ pub struct Sweep {
     pub cases: u64,
     /// How many times the page size was halved because the tool took too long.
     pub halved: u8,
+    /// What could not be read, in a sentence each, and how often. A scan that goes on with this sweep is partial.
+    #[serde(default)]
+    pub skipped: BTreeMap<String, u64>,
 }
 
 /// Which page of the list comes next.
@@ -98,21 +102,20 @@ pub struct Page {
     pub cases: Vec<Case>,
     pub events: Vec<Event>,
     pub names: Vec<Named>,
-    /// What could not be read, in a sentence each; the scan is then partial.
-    pub skipped: Vec<&'static str>,
     /// Where the sweep goes on.
     pub next: Sweep,
 }
 
 impl Page {
     pub(crate) fn new(next: Sweep) -> Self {
-        Self { cases: vec![], events: vec![], names: vec![], skipped: vec![], next }
+        Self { cases: vec![], events: vec![], names: vec![], next }
     }
 }
 
 impl Sweep {
     pub fn new(began: DateTime<Utc>, since: String, pending: Vec<Pending>) -> Self {
-        Self { began, since, page: Place::First, reached: None, pending, cases: 0, halved: 0 }
+        let (page, skipped) = (Place::First, BTreeMap::new());
+        Self { began, since, page, reached: None, pending, cases: 0, halved: 0, skipped }
     }
 
     /// This fresh sweep in place of one that cannot go on: what that one had reached and left over is kept. Its
@@ -120,7 +123,8 @@ impl Sweep {
     pub fn in_place_of(mut self, cut: &Sweep) -> Self {
         let left = cut.pending.iter().filter(|left| !left.cases.is_empty());
         self.pending.extend(left.map(|left| Pending { page: None, ..left.clone() }));
-        Self { reached: self.reached.max(cut.reached), cases: self.cases + cut.cases, ..self }
+        let (reached, cases) = (self.reached.max(cut.reached), self.cases + cut.cases);
+        Self { reached, cases, skipped: cut.skipped.clone(), ..self }
     }
 
     pub fn is_done(&self) -> bool {
@@ -138,6 +142,11 @@ impl Sweep {
     /// How much a page should bring that brings `whole` unless it was halved; never nothing.
     pub(crate) fn size(&self, whole: u64) -> u64 {
         whole.checked_shr(self.halved.into()).unwrap_or(0).max(1)
+    }
+
+    /// Notes something that could not be read.
+    pub(crate) fn skip(&mut self, why: &str) {
+        *self.skipped.entry(why.to_owned()).or_default() += 1;
     }
 
     /// Notes that the cases of a page have been seen.

@@ -237,7 +237,7 @@ impl Reader<'_> {
         // The issue was deleted or moved out of sight since its page was read.
         let Some(timeline) = data::<wire::TimelineData>(answer)?.node.and_then(|node| node.timeline_items)
         else {
-            self.page.skipped.push("an issue vanished before its whole history was read");
+            self.page.next.skip("an issue vanished before its whole history was read");
             return Ok(());
         };
         self.happenings(&case, timeline.nodes);
@@ -274,7 +274,7 @@ impl Reader<'_> {
                 "UnmarkedAsDuplicateEvent" => (Activity::DuplicateUnmarked, None, None),
                 // Only these were asked for.
                 _ => {
-                    self.page.skipped.push("an issue's history has items of a kind that was not asked for");
+                    self.page.next.skip("an issue's history has items of a kind that was not asked for");
                     continue;
                 }
             };

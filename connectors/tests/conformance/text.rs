@@ -103,7 +103,7 @@ pub fn strings(page: &Page) -> impl Iterator<Item = &str> {
     let names = page.names.iter().map(|named| named.name.as_str());
     let tokens = page.next.pending.iter().filter_map(|left| left.page.as_deref());
     let next = page.next.after().into_iter().chain([page.next.since.as_str()]);
-    ids(page).chain(names).chain(tokens).chain(next).chain(page.skipped.iter().copied())
+    ids(page).chain(names).chain(tokens).chain(next).chain(page.next.skipped.keys().map(String::as_str))
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::store::{Claim, Connection, FollowedStream, Kept};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,13 +41,15 @@ pub(super) enum End {
 const EMPTY_PAGES: u32 = 50;
 
 pub(super) struct Follower<'a> {
-    pub(super) scanner: &'a Scanner,
-    pub(super) connector: &'static dyn Connector,
-    pub(super) egress: &'a Egress,
-    pub(super) claim: &'a Claim,
-    pub(super) connection: &'a Connection,
-    pub(super) stream: Stream,
-    pub(super) progress: Progress,
+    scanner: &'a Scanner,
+    connector: &'static dyn Connector,
+    egress: &'a Egress,
+    claim: &'a Claim,
+    connection: &'a Connection,
+    stream: Stream,
+    /// Of the last sweep that was done.
+    mark: Option<DateTime<Utc>>,
+    progress: Progress,
     /// Of the page that is being got; what was got already has been counted with it.
     cost: Mutex<Cost>,
     seen: Seen,
@@ -85,6 +87,7 @@ impl<'a> Follower<'a> {
             claim,
             connection,
             stream,
+            mark: None,
             progress: Progress::default(),
             cost: Mutex::default(),
             seen: Seen::default(),
@@ -113,12 +116,11 @@ impl<'a> Follower<'a> {
     /// The loop. The next page is fetched while this one is stored.
     async fn read_on(&mut self, followed: &FollowedStream) -> Result<End, End> {
         let mut cursor = followed.cursor.clone();
-        let mut skipped = BTreeSet::new();
+        self.mark = cursor.mark;
         let sweep = self.connector.begin(&cursor, self.scanner.clock.now());
         let mut turn = self.turn_unless_stopped(sweep).await?;
         loop {
             let next = turn.page.next.clone();
-            skipped.extend(turn.page.skipped.iter().map(|why| (*why).to_owned()));
             cursor = cursor.after(next.clone());
             let names = self.unwritten(&turn.page.names);
             let (kept, fetched) = {
@@ -129,8 +131,8 @@ impl<'a> Follower<'a> {
             match fetched? {
                 Some(following) => turn = following,
                 None if next.cases == 0 && followed.cases > 0 => return Ok(End::SuspiciousEmpty),
-                None if skipped.is_empty() => return Ok(End::Complete),
-                None => return Ok(End::Partial(skipped.into_iter().collect())),
+                None if next.skipped.is_empty() => return Ok(End::Complete),
+                None => return Ok(End::Partial(reasons(&next))),
             }
             self.seen.notice(&turn.page).map_err(|failure| self.end_of(&failure, 1, 0))?;
         }
@@ -154,7 +156,7 @@ impl<'a> Follower<'a> {
 
     /// Asks until the page is read, or until the verdict says to leave it.
     async fn turn(&self, mut sweep: Sweep) -> Result<Turn, End> {
-        let mut tries = 0;
+        let (mut tries, mut fewest) = (0, 1);
         let mut answers = Answers::new();
         loop {
             let answered = answers.len();
@@ -163,7 +165,8 @@ impl<'a> Follower<'a> {
                 Err(failure) => failure,
             };
             // A round that got some answers more has not failed again, only not finished.
-            tries = if answers.len() > answered { 1 } else { tries + 1 };
+            let no_further = u32::from(answers.len() <= answered);
+            tries = fewest.max(tries + no_further);
             let pause = match failure.verdict(self.circumstances(tries, sweep.halved)) {
                 Verdict::Again { after, why } => Some((after, why)),
                 Verdict::Smaller { after, why } => {
@@ -174,6 +177,8 @@ impl<'a> Follower<'a> {
                 Verdict::StartOver { .. } => {
                     sweep = self.started_over(&sweep);
                     answers.clear();
+                    // Once is enough: whatever comes now is not the first failure.
+                    fewest = 2;
                     None
                 }
                 ending => return Err(ending.into()),
@@ -250,7 +255,7 @@ impl<'a> Follower<'a> {
 
     /// A fresh sweep from what this one had reached.
     fn started_over(&self, sweep: &Sweep) -> Sweep {
-        let from = Cursor { mark: sweep.reached, sweep: None };
+        let from = Cursor { mark: self.mark.max(sweep.reached), sweep: None };
         self.connector.begin(&from, self.scanner.clock.now()).in_place_of(sweep)
     }
 
@@ -323,6 +328,14 @@ impl End {
             Self::Interrupted => "stopped; the next scan goes on from here".into(),
         }
     }
+}
+
+fn reasons(sweep: &Sweep) -> Vec<String> {
+    let reason = |(why, times): (&String, &u64)| match times {
+        1 => why.clone(),
+        _ => format!("{why} ({times} times)"),
+    };
+    sweep.skipped.iter().map(reason).collect()
 }
 
 /// What a sweep has met, so that a tool that goes in circles is noticed.

@@ -277,6 +277,61 @@ async fn a_stream_that_had_cases_and_now_shows_none_is_suspicious() {
 }
 
 #[tokio::test]
+async fn what_was_skipped_before_an_interruption_still_makes_the_scan_partial() {
+    let clock = TestClock::new();
+    let mut bench = github(&clock, sqlite(&clock).await, 330).await;
+    let gone = Fault::Replace { key: "node".into(), value: serde_json::Value::Null };
+    bench.tool.faults().when_body_contains("TwinflowTimeline", gone);
+    let stop = bench.scanner.stop.clone();
+    bench.scanner.watch = on_page(move |progress| {
+        if progress.pages == 3 {
+            stop.pull();
+        }
+    });
+    assert_eq!(bench.scan().await.state, State::Queued);
+    bench.tool.faults().clear();
+    bench.scanner.stop = twinflow::scan::watch::StopCord::default();
+    let outcome = bench.scan().await;
+    assert_eq!(outcome.state, State::Partial);
+    assert!(
+        outcome.reasons[0].contains("an issue vanished before its whole history was read"),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_question_that_is_never_accepted_ends_though_another_beside_it_is() {
+    let clock = TestClock::new();
+    let bench = jira(&clock, sqlite(&clock).await, 330).await;
+    bench.tool.faults().when_body_contains("issueIdsOrKeys", Fault::Status(400));
+    let outcome = bench.scan().await;
+    assert_eq!(outcome.state, State::Failed);
+    assert!(outcome.reasons[0].contains("does not accept the question"), "{outcome:?}");
+    assert!(bench.tool.ledger().len() < 20);
+}
+
+#[tokio::test]
+async fn a_page_that_is_never_readable_ends_though_every_second_request_fails_otherwise() {
+    let clock = TestClock::new();
+    let bench = jira(&clock, sqlite(&clock).await, 330).await;
+    bench.tool.faults().when_body_contains("issueIdsOrKeys", Fault::Truncated);
+    bench.tool.faults().every(2, Fault::ServerError(500));
+    assert_eq!(bench.scan().await.state, State::Failed);
+    assert!(bench.tool.ledger().len() < 60);
+}
+
+#[tokio::test]
+async fn an_incremental_sweep_that_starts_over_does_not_start_from_the_first() {
+    let clock = TestClock::new();
+    let bench = github(&clock, sqlite(&clock).await, 330).await;
+    scans_to_the_oracle(&bench).await;
+    bench.tool.clear_ledger();
+    bench.tool.faults().next(Fault::Status(422));
+    assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+    assert_eq!(bench.tool.ledger().len(), 2, "one refused, one for the overlap");
+}
+
+#[tokio::test]
 async fn an_empty_repository_is_complete() {
     let clock = TestClock::new();
     let bench = github(&clock, sqlite(&clock).await, 0).await;
