@@ -285,7 +285,7 @@ async fn a_connection_that_serves_many_tenants_keeps_none_of_them() {
         assert_eq!(rows, 0, "in round {round}");
         assert_eq!(tenant.unwrap_or_default(), "", "in round {round}");
     }
-    assert!((200..1800).contains(&given_up), "{given_up} of 2,000 were given up on");
+    assert!((1..2000).contains(&given_up), "{given_up} of 2,000 were given up on");
 }
 
 // --- Everything, on every table ---
