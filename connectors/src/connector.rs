@@ -21,7 +21,8 @@ pub trait Connector: Sync {
     /// The answer to [`Connector::probe`].
     fn account(&self, answer: &Answer) -> Result<Account, ReadError>;
 
-    /// Where a scan that starts now begins: a new sweep after a finished one, or the sweep that was cut short.
+    /// Where a scan goes on from here: a new sweep after a finished one; the sweep under way; or one in its place,
+    /// if that has waited too long.
     fn begin(&self, at: &Cursor, now: DateTime<Utc>) -> Sweep;
 
     /// What to ask next: at least one request; several may be sent side by side.
@@ -127,6 +128,19 @@ impl Sweep {
         Self { reached, cases, skipped: cut.skipped.clone(), ..self }
     }
 
+    /// Asks for half as much from now on: of the list, and of what is left over.
+    pub fn halve(&mut self) {
+        self.halved += 1;
+        let halves = |left: &Pending| {
+            let (first, second) = left.cases.split_at(left.cases.len() / 2);
+            if first.is_empty() {
+                return vec![left.clone()];
+            }
+            [first, second].map(|cases| Pending { cases: cases.to_vec(), page: None, ..left.clone() }).into()
+        };
+        self.pending = self.pending.iter().flat_map(halves).collect();
+    }
+
     pub fn is_done(&self) -> bool {
         self.page == Place::End && self.pending.is_empty()
     }
@@ -160,7 +174,9 @@ impl Cursor {
     /// The cursor once `sweep` has got this far. A mark never moves back.
     pub fn after(&self, sweep: Sweep) -> Self {
         if sweep.is_done() {
-            Self { mark: self.mark.max(sweep.reached), sweep: None }
+            // A time in the future is a mistake of somebody's; a mark there would never be passed again.
+            let reached = sweep.reached.map(|reached| reached.min(sweep.began));
+            Self { mark: self.mark.max(reached), sweep: None }
         } else {
             Self { mark: self.mark, sweep: Some(sweep) }
         }

@@ -105,6 +105,8 @@ CREATE TABLE scan_streams (
     events_read bigint NOT NULL,
     events_new  bigint NOT NULL,
     waited_ms   bigint NOT NULL,
+    -- What could not be read, and how often.
+    skipped     jsonb NOT NULL,
     PRIMARY KEY (tenant_id, scan_id, stream),
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans (tenant_id, id) ON DELETE CASCADE
 );

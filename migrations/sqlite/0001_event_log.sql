@@ -78,6 +78,8 @@ CREATE TABLE scan_streams (
     events_read INTEGER NOT NULL,
     events_new  INTEGER NOT NULL,
     waited_ms   INTEGER NOT NULL,
+    -- What could not be read, and how often.
+    skipped     TEXT NOT NULL,
     PRIMARY KEY (tenant_id, scan_id, stream),
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans (tenant_id, id) ON DELETE CASCADE
 ) STRICT;

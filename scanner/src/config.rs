@@ -37,8 +37,8 @@ pub struct Settings {
     #[arg(long, env = "TWINFLOW_TENANT", value_name = "UUID", global = true, help_heading = "Settings")]
     pub tenant: Option<Uuid>,
 
-    /// The vault's key file, mode 0400 [default: the systemd credential twinflow-vault-key, else the variable
-    /// TWINFLOW_VAULT_KEY, else vault.key in the data directory]
+    /// The vault's key file, mode 0400; a systemd credential twinflow-vault-key goes before it [default: the
+    /// variable TWINFLOW_VAULT_KEY, else vault.key in the data directory]
     #[arg(long, env = "TWINFLOW_KEY_FILE", value_name = "FILE", global = true, help_heading = "Settings")]
     pub key_file: Option<PathBuf>,
 
@@ -119,6 +119,7 @@ impl Settings {
         let folder = self.data_dir()?;
         make_private(&folder)?;
         let file = self.database_file()?;
+        make_private_file(&file);
         store::open_embedded(&file, tenant, clock).await.map_err(|error| about_the_file(&file, error))
     }
 
@@ -186,6 +187,13 @@ impl Settings {
             let _ = writeln!(std::io::stderr().lock(), "{text}");
         }
     }
+}
+
+/// Before SQLite makes it, which would let everybody read it; the files beside it take over its mode.
+fn make_private_file(file: &Path) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    // Where it is there already, or cannot be made, opening it says so.
+    let _ = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
 }
 
 fn make_private(folder: &Path) -> Result<()> {

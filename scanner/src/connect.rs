@@ -109,10 +109,14 @@ pub async fn renew(
         let (now, before) = (account.name.as_str().to_owned(), connection.account_name.clone());
         return Err(ConnectError::OtherAccount { now, before });
     }
-    let old = setting.store.sealed_credential(connection).await?;
     let sealed = seal(setting, connection.id, token, rng)?;
-    setting.store.swap_credential(connection.id, &old, sealed.as_bytes()).await?;
-    Ok(())
+    loop {
+        // Somebody who rotates the keys at this moment may have sealed the old one anew.
+        let old = setting.store.sealed_credential(connection).await?;
+        if setting.store.swap_credential(connection.id, &old, sealed.as_bytes()).await? {
+            return Ok(());
+        }
+    }
 }
 
 /// A way out with this credential, and whose it is.

@@ -97,7 +97,8 @@ enum Step<'a> {
 
 /// What `ask` asks and `read` reads, in the same order.
 fn plan(at: &Sweep) -> impl Iterator<Item = Step<'_>> {
-    let issues = (at.page != Place::End).then_some(Step::Issues);
+    // Timelines first where many are left: they would pile up faster than they are drained.
+    let issues = (at.page != Place::End && at.pending.len() <= SIDE_BY_SIDE).then_some(Step::Issues);
     issues.into_iter().chain(at.pending.iter().take(SIDE_BY_SIDE).map(Step::Timeline))
 }
 
@@ -234,9 +235,12 @@ impl Reader<'_> {
     fn timeline(&mut self, answer: &Answer, pending: &Pending) -> Result<(), ReadError> {
         let case =
             pending.cases.first().cloned().and_then(Opaque::new).ok_or(ReadError::Missing("a case"))?;
+        let node = data::<wire::TimelineData>(answer)?.node;
+        if node.as_ref().and_then(|node| node.id.as_ref()).is_some_and(|id| *id != case) {
+            return Err(ReadError::Missing("the issue that was asked for"));
+        }
         // The issue was deleted or moved out of sight since its page was read.
-        let Some(timeline) = data::<wire::TimelineData>(answer)?.node.and_then(|node| node.timeline_items)
-        else {
+        let Some(timeline) = node.and_then(|node| node.timeline_items) else {
             self.page.next.skip("an issue vanished before its whole history was read");
             return Ok(());
         };

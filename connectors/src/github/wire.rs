@@ -56,6 +56,7 @@ pub(super) struct TimelineData {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TimelineNode {
+    pub(super) id: Option<Opaque>,
     /// Absent where the node is an issue no longer.
     pub(super) timeline_items: Option<Connection<Happening>>,
 }

@@ -5,8 +5,8 @@
 //! whole history again; the event ids make that free of duplicates.
 //!
 //! JQL compares `updated` to the minute and in the time zone of the user's profile, so the mark is written
-//! relative to now (`-75m`) with an overlap, and a sweep that waited longer than that overlap starts over from
-//! what it had reached.
+//! relative to now (`-75m`) with an overlap, and a sweep whose bound has come too near to what it had reached starts
+//! over from there.
 //!
 //! <https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issue-search/>,
 //! <https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issues/> (bulk fetch changelogs)
@@ -29,8 +29,8 @@ const PAGE: u64 = 100;
 const SIDE_BY_SIDE: usize = 4;
 /// What the search index shows late, and clocks that differ.
 const OVERLAP: TimeDelta = TimeDelta::minutes(15);
-/// A relative bound moves while a sweep waits; beyond this the sweep starts over.
-const RELATIVE_KEEPS: TimeDelta = TimeDelta::minutes(5);
+/// How near a bound may come to what was read: the tool's clock and ours differ.
+const MARGIN: TimeDelta = TimeDelta::minutes(5);
 /// Page tokens expire after seven days.
 const TOKEN_KEEPS: TimeDelta = TimeDelta::days(6);
 const THE_WHOLE_SITE: &str = "site";
@@ -145,7 +145,7 @@ impl Connector for Jira {
 
     fn begin(&self, at: &Cursor, now: DateTime<Utc>) -> Sweep {
         match &at.sweep {
-            Some(cut) if still_good(cut, now) => cut.clone(),
+            Some(cut) if still_good(cut, at.mark, now) => cut.clone(),
             Some(cut) => sweep_from(at.mark.max(cut.reached), now).in_place_of(cut),
             None => sweep_from(at.mark, now),
         }
@@ -198,9 +198,14 @@ impl Connector for Jira {
     }
 }
 
-fn still_good(cut: &Sweep, now: DateTime<Utc>) -> bool {
-    let keeps = if cut.since == FROM_THE_FIRST { TOKEN_KEEPS } else { RELATIVE_KEEPS };
-    now - cut.began < keeps
+/// Whether a sweep can go on. A relative bound moves with the clock: once it has passed what was read, changes in
+/// between would not be shown.
+fn still_good(cut: &Sweep, mark: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    let minutes = cut.since.strip_prefix('-').and_then(|rest| rest.strip_suffix('m')?.parse().ok());
+    let bound = minutes.and_then(TimeDelta::try_minutes).map(|minutes| now - minutes);
+    let read_up_to = mark.max(cut.reached);
+    now - cut.began < TOKEN_KEEPS
+        && bound.is_none_or(|bound| read_up_to.is_some_and(|it| bound + MARGIN < it))
 }
 
 /// Everything that changed since `from`, after the dictionary of statuses. Priorities have one, too, but it takes

@@ -52,7 +52,9 @@ async fn no_more_than_nine_questions_are_asked_side_by_side() {
     lengthen(&stage, 0..30);
     let rounds = stage.sweep(stage.begin()).await;
     let most = rounds.iter().map(|round| round.requests.len()).max();
-    assert_eq!(most, Some(9));
+    assert!(most.is_some_and(|most| (8..=9).contains(&most)), "{most:?}");
+    let left = rounds.iter().map(|round| round.page.next.pending.len()).max();
+    assert!(left <= Some(50), "what is left to drain does not pile up over pages");
     assert!(rounds.iter().all(|round| round.page.next.is_done() || !round.requests.is_empty()));
     assert_eq!(told(pages(&rounds)), truth(&stage));
 }

@@ -249,8 +249,9 @@ fn the_relative_bound_grows_with_time_and_always_reaches_behind_the_mark() {
 #[test]
 fn a_cut_sweep_goes_on_while_its_bound_and_its_token_hold() {
     let table = [
-        (Some(now() - TimeDelta::days(1)), TimeDelta::minutes(4), true),
-        (Some(now() - TimeDelta::days(1)), TimeDelta::minutes(5), false),
+        // Sixteen minutes behind the mark at first, and no nearer than five.
+        (Some(now() - TimeDelta::days(1)), TimeDelta::minutes(10), true),
+        (Some(now() - TimeDelta::days(1)), TimeDelta::minutes(11), false),
         (None, TimeDelta::days(5), true),
         (None, TimeDelta::days(6), false),
     ];
@@ -276,10 +277,10 @@ fn a_sweep_that_starts_over_keeps_what_it_reached_and_what_was_left_to_ask() {
         page: page.map(str::to_owned),
     };
     cut.pending.push(log(Some("dies with the sweep")));
-    let later = now() + TimeDelta::minutes(10);
+    let later = now() + TimeDelta::days(3);
     let over = jira().begin(&Cursor { sweep: Some(cut), ..cursor }, later);
     assert_eq!(over.page, Place::First);
-    assert_eq!(minutes(&over.since), 24 * 60 + 10 + 1 + 15);
+    assert_eq!(minutes(&over.since), 4 * 24 * 60 + 1 + 15);
     assert_eq!((over.reached, over.cases, over.began), (Some(now() - TimeDelta::days(1)), 100, later));
     let operations: Vec<&str> = over.pending.iter().map(|it| it.operation.as_str()).collect();
     assert_eq!(operations, ["statuses", "changelogs"]);
@@ -296,7 +297,7 @@ async fn a_sweep_cut_for_too_long_starts_over_and_misses_nothing() {
     let (mut kept, mut starts) = (Vec::new(), 0);
     while kept.is_empty() || cursor.sweep.is_some() {
         // Every third round comes too late.
-        time += TimeDelta::minutes(if kept.len() % 3 == 2 { 7 } else { 1 });
+        time += if kept.len() % 3 == 2 { TimeDelta::days(7) } else { TimeDelta::minutes(1) };
         stage.service.set_now(time);
         let sweep = jira().begin(&cursor, time);
         starts += u32::from(sweep.page == Place::First);

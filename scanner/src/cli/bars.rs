@@ -23,7 +23,6 @@ impl Bars {
         let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
         let bar = bars.entry((connection.to_owned(), stream.to_owned())).or_insert_with(|| {
             let bar = self.all.add(ProgressBar::new_spinner());
-            // The template is checked by the one test that draws it.
             let style = ProgressStyle::with_template("{spinner} {prefix:24!} {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.set_prefix(format!("{connection} {stream}"));

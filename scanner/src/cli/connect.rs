@@ -122,6 +122,7 @@ async fn connect(
         name,
         streams.join(", ")
     ))?;
+    opened.store.close().await;
     settings.remark("Next: twinflow scan");
     Ok(End::Done)
 }
@@ -133,6 +134,7 @@ pub(super) async fn renew_one(settings: &Settings, args: &Renew) -> Result<End> 
     let token = token(settings, connector)?;
     let setting = setting(settings, &opened);
     renew(setting, &connection, connector, &token, args.accept_broad_token, &mut rand::rng()).await?;
+    opened.store.close().await;
     format::print(format_args!("{} has a new credential.", connection.name))?;
     Ok(End::Done)
 }

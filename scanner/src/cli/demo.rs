@@ -53,6 +53,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
         reports.push(report::of(&*opened.store, connection, opened.clock.now()).await?);
     }
     let end = end(&scans);
+    opened.store.close().await;
     if args.json {
         format::json(&Shown { scans, reports })?;
     } else {

@@ -8,13 +8,14 @@ use crate::scan::watch::{Nobody, StopCord, Watch};
 use crate::scan::{Scanner, queue};
 use crate::store::{Connection, Scan, State, random_id};
 use anyhow::{Result, anyhow};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Ctrl-C stops after the page that is being read; the next scan goes on from there.")]
+#[command(after_help = "Ctrl-C stops after the page that is being kept; the next scan goes on from there.")]
 pub(super) struct Args {
     /// Which connections, by name [default: all]
     connections: Vec<String>,
@@ -24,6 +25,9 @@ pub(super) struct Args {
     /// Streams of a connection followed at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     side_by_side: u8,
+    /// Ask also tools that asked for a pause which is not over
+    #[arg(long)]
+    anyway: bool,
     /// Print one JSON document instead of a table
     #[arg(long)]
     json: bool,
@@ -46,8 +50,11 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
         ..scanner(settings, &opened, stop.clone(), settings.is_embedded())
     };
     let listening = tokio::spawn(listen(stop));
-    let done = run_scans(scanner, &wanted).await?;
+    let (resting, due) = if args.anyway { (vec![], wanted) } else { resting(&opened, wanted).await? };
+    let mut done = run_scans(scanner, &due).await?;
     listening.abort();
+    done.extend(resting);
+    opened.store.close().await;
     if args.json {
         format::json(&done)?
     } else {
@@ -55,7 +62,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     }
     for scan in done.iter().filter(|scan| scan.state == State::Running) {
         settings.remark(&format!(
-            "{}: another worker scans it, or one died within the last minute; try again in a minute.",
+            "{}: another worker scans it, or one ended in its middle; try again in a minute.",
             scan.connection
         ));
     }
@@ -79,12 +86,26 @@ async fn listen(stop: StopCord) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Connections whose tool asked for a pause that is not over, as the scan that says so; and the others.
+async fn resting(opened: &Opened, wanted: Vec<Connection>) -> Result<(Vec<Scan>, Vec<Connection>)> {
+    let (mut resting, mut due) = (vec![], vec![]);
+    for connection in wanted {
+        let last = opened.store.last_scan(connection.id).await?;
+        let until = last.as_ref().and_then(|scan| scan.until);
+        match last {
+            Some(scan) if until.is_some_and(|until| until > opened.clock.now()) => resting.push(scan),
+            _ => due.push(connection),
+        }
+    }
+    Ok((resting, due))
+}
+
 async fn wanted(opened: &Opened, names: &[String]) -> Result<Vec<Connection>> {
     if names.is_empty() {
         return Ok(opened.store.connections().await?);
     }
     let mut wanted = vec![];
-    for name in names {
+    for name in names.iter().collect::<BTreeSet<_>>() {
         wanted.push(opened.store.connection(name).await?);
     }
     Ok(wanted)
@@ -131,9 +152,9 @@ pub(crate) async fn run_scans(scanner: Scanner, wanted: &[Connection]) -> Result
 
 pub(crate) fn end(scans: &[Scan]) -> End {
     let any = |states: &[State]| scans.iter().any(|scan| states.contains(&scan.state));
-    if any(&[State::Failed]) {
+    if any(&[State::Failed, State::Running]) {
         End::Failed
-    } else if any(&[State::Queued, State::Running]) {
+    } else if any(&[State::Queued]) {
         End::Interrupted
     } else if any(&[State::Deferred]) {
         End::Deferred

@@ -22,7 +22,7 @@ pub(super) enum Action {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Seal every stored credential again under the primary key
+    /// Seal every stored credential of this tenant again under the primary key
     Rotate,
 }
 
@@ -50,15 +50,19 @@ async fn rotate(settings: &Settings) -> Result<End> {
     let opened = settings.open().await?;
     let (mut resealed, mut left) = (0, 0);
     for connection in opened.store.connections().await? {
-        let sealed = opened.store.sealed_credential(&connection).await?;
         let bound_to = owner(opened.tenant, connection.id);
-        let Some(fresh) = opened.vault.reseal(&bound_to, &sealed, &mut rand::rng())? else {
-            left += 1;
-            continue;
-        };
-        // A credential renewed meanwhile is under the primary key already.
-        opened.store.swap_credential(connection.id, &sealed, fresh.as_bytes()).await?;
-        resealed += 1;
+        loop {
+            let sealed = opened.store.sealed_credential(&connection).await?;
+            let Some(fresh) = opened.vault.reseal(&bound_to, &sealed, &mut rand::rng())? else {
+                left += 1;
+                break;
+            };
+            // Not so if it was renewed meanwhile, perhaps by a process that has the old keys: look again.
+            if opened.store.swap_credential(connection.id, &sealed, fresh.as_bytes()).await? {
+                resealed += 1;
+                break;
+            }
+        }
     }
     format::print(format_args!(
         "Sealed {resealed} again under the primary key; {left} were under it already."

@@ -75,6 +75,9 @@ impl Failure {
             Self::Refused(refusal) => refused(refusal, at),
             // A cut or garbled answer may come whole the next time.
             Self::Unreadable(error) => again_or(at, format!("the answer could not be read: {error}")),
+            Self::Unsent(error @ SendError::TooBig(_)) if at.halved < HALVINGS && at.tries < TRIES => {
+                Verdict::Smaller { after: backoff(at), why: error.to_string() }
+            }
             Self::Unsent(error) if error.is_passing() => again_or(at, error.to_string()),
             Self::Unsent(error) => Verdict::Stop { why: error.to_string() },
             Self::Undeclared(error) => Verdict::GiveUp { why: error.to_string() },

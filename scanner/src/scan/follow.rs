@@ -131,11 +131,17 @@ impl<'a> Follower<'a> {
             match fetched? {
                 Some(following) => turn = following,
                 None if next.cases == 0 && followed.cases > 0 => return Ok(End::SuspiciousEmpty),
-                None if next.skipped.is_empty() => return Ok(End::Complete),
-                None => return Ok(End::Partial(reasons(&next))),
+                None => return self.whole_or_partial().await,
             }
             self.seen.notice(&turn.page).map_err(|failure| self.end_of(&failure, 1, 0))?;
         }
+    }
+
+    /// Read to its end; complete if nothing was skipped, in this run of the scan or one before it was cut short.
+    async fn whole_or_partial(&self) -> Result<End, End> {
+        let skipped = self.scanner.store.skipped(self.claim.scan, &self.stream.name).await;
+        let skipped = skipped.map_err(|error| self.end_of(&Failure::Store(error), 1, 0))?;
+        Ok(if skipped.is_empty() { End::Complete } else { End::Partial(reasons(&skipped)) })
     }
 
     async fn turn_unless_done(&self, sweep: &Sweep) -> Result<Option<Turn>, End> {
@@ -159,6 +165,11 @@ impl<'a> Follower<'a> {
         let (mut tries, mut fewest) = (0, 1);
         let mut answers = Answers::new();
         loop {
+            let held = self.still(&sweep);
+            if held.began != sweep.began {
+                sweep = held;
+                answers.clear();
+            }
             let answered = answers.len();
             let failure = match self.round(&sweep, &mut answers).await {
                 Ok(page) => return Ok(Turn { page, cost: std::mem::take(&mut *self.cost()) }),
@@ -170,7 +181,7 @@ impl<'a> Follower<'a> {
             let pause = match failure.verdict(self.circumstances(tries, sweep.halved)) {
                 Verdict::Again { after, why } => Some((after, why)),
                 Verdict::Smaller { after, why } => {
-                    sweep.halved += 1;
+                    sweep.halve();
                     answers.clear();
                     Some((after, why))
                 }
@@ -222,6 +233,7 @@ impl<'a> Follower<'a> {
             names,
             requests: turn.cost.requests,
             waited: turn.cost.waited,
+            skipped: &page.next.skipped,
         };
         let mut tries = 0;
         loop {
@@ -251,6 +263,12 @@ impl<'a> Follower<'a> {
     fn unwritten(&self, names: &[Named]) -> Vec<Named> {
         let written = |named: &&Named| self.written.get(&(named.kind, named.id.clone())) != Some(*named);
         names.iter().filter(written).cloned().collect()
+    }
+
+    /// The sweep itself, or a fresh one if it has waited too long.
+    fn still(&self, sweep: &Sweep) -> Sweep {
+        let cursor = Cursor { mark: self.mark, sweep: Some(sweep.clone()) };
+        self.connector.begin(&cursor, self.scanner.clock.now())
     }
 
     /// A fresh sweep from what this one had reached.
@@ -330,17 +348,18 @@ impl End {
     }
 }
 
-fn reasons(sweep: &Sweep) -> Vec<String> {
+fn reasons(skipped: &BTreeMap<String, u64>) -> Vec<String> {
     let reason = |(why, times): (&String, &u64)| match times {
         1 => why.clone(),
         _ => format!("{why} ({times} times)"),
     };
-    sweep.skipped.iter().map(reason).collect()
+    skipped.iter().map(reason).collect()
 }
 
 /// What a sweep has met, so that a tool that goes in circles is noticed.
 #[derive(Default)]
 struct Seen {
+    sweep: Option<DateTime<Utc>>,
     places: HashSet<u64>,
     pages: HashSet<u64>,
     empty: u32,
@@ -348,6 +367,10 @@ struct Seen {
 
 impl Seen {
     fn notice(&mut self, page: &Page) -> Result<(), Failure> {
+        // A sweep that started over meets the overlap again.
+        if self.sweep.replace(page.next.began) != Some(page.next.began) {
+            *self = Self { sweep: self.sweep, ..Self::default() };
+        }
         let place = digest(|hash| {
             page.next.after().hash(hash);
             page.next.pending.iter().for_each(|left| (&left.cases, &left.page).hash(hash));

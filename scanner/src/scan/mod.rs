@@ -137,6 +137,10 @@ fn settlement(mut ends: Vec<(String, End)>) -> Option<Outcome> {
         return None;
     }
     let failed = ends.iter().filter(|(_, end)| matches!(end, End::Failed(_) | End::Stopped(_))).count();
+    if ends.is_empty() {
+        let reasons = vec!["the connection follows nothing".to_owned()];
+        return Some(Outcome { state: State::Failed, reasons, until: None });
+    }
     let state = if any(|end| matches!(end, End::Stopped(_))) || (failed > 0 && failed == ends.len()) {
         State::Failed
     } else if any(|end| *end == End::Interrupted) {

@@ -7,7 +7,7 @@ use apalis::prelude::{
     BoxDynError, Data, MemoryStorage, TaskSink, WorkerBuilder, WorkerBuilderExt as _, WorkerContext,
 };
 use futures::FutureExt as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
@@ -26,11 +26,12 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// Rings a bell for each scan and runs them, a few side by side, until all are settled.
 pub async fn run_all(scanner: Arc<Scanner>, scans: &[Uuid]) -> Result<Results, BoxDynError> {
+    let scans: BTreeSet<_> = scans.iter().copied().collect();
     if scans.is_empty() {
         return Ok(Results::new());
     }
     let mut bells = MemoryStorage::new();
-    for scan in scans {
+    for scan in &scans {
         bells.push(*scan).await?;
     }
     // Unique per process: two workers of one name would be taken for one.

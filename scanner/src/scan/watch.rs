@@ -42,7 +42,7 @@ impl Watch for Nobody {
     fn progress(&self, _: &str, _: &str, _: &Progress) {}
 }
 
-/// Pulled once, heard everywhere: scans stop after the page they are at, and can be resumed.
+/// Pulled once, heard everywhere: scans stop after the page that is being kept, and can be resumed.
 #[derive(Clone, Debug)]
 pub struct StopCord(Arc<watch::Sender<bool>>);
 

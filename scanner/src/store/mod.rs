@@ -16,6 +16,7 @@ pub use rows::*;
 use crate::clock::Clock;
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub trait Store: Send + Sync {
     async fn keep(&self, claim: &Claim, page: &Kept<'_>) -> Result<u64>;
     /// Notes what a page cost that was not got.
     async fn spend(&self, claim: &Claim, stream: &str, requests: u64, waited: Duration) -> Result<()>;
+    /// What this scan could not read of a stream, also before it was cut short.
+    async fn skipped(&self, scan: Uuid, stream: &str) -> Result<BTreeMap<String, u64>>;
     /// Holds a claim through a long wait.
     async fn renew(&self, claim: &Claim) -> Result<()>;
     /// Ends a claim. With [`State::Queued`] the scan goes back to the queue and is resumed later.
@@ -58,6 +61,8 @@ pub trait Store: Send + Sync {
     /// Newest first.
     async fn scans(&self, limit: i64) -> Result<Vec<Scan>>;
     async fn scan(&self, scan: Uuid) -> Result<Option<Scan>>;
+    /// The newest of a connection.
+    async fn last_scan(&self, connection: Uuid) -> Result<Option<Scan>>;
 
     /// In the order of time.
     async fn events(&self, wanted: &Wanted) -> Result<Vec<LoggedEvent>>;
@@ -69,6 +74,9 @@ pub trait Store: Send + Sync {
         limit: i64,
     ) -> Result<Vec<(KnownCase, Vec<LoggedEvent>)>>;
     async fn names(&self, connection: Uuid) -> Result<Names>;
+
+    /// Lets go of the database; SQLite then brings everything into its one file.
+    async fn close(&self);
 }
 
 /// Opens the embedded database, making or migrating it as needed.

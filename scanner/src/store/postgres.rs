@@ -105,6 +105,10 @@ impl Engine {
         Ok(format!("Postgres {version}"))
     }
 
+    async fn end(&self) {
+        self.pool.close().await;
+    }
+
     async fn read(&self) -> Result<TenantTx> {
         self.write().await
     }

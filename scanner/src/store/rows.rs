@@ -110,10 +110,12 @@ pub struct Kept<'a> {
     pub names: &'a [Named],
     pub requests: u64,
     pub waited: Duration,
+    /// What the sweep could not read so far, and how often.
+    pub skipped: &'a BTreeMap<String, u64>,
 }
 
 /// What a scan did in a stream; counts add up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub pages: u64,
     pub requests: u64,
@@ -121,6 +123,8 @@ pub struct Tally {
     pub events_read: u64,
     pub events_new: u64,
     pub waited: Duration,
+    /// Replaces what was noted before, unless there is nothing to note.
+    pub skipped: BTreeMap<String, u64>,
 }
 
 /// How a scan ended.

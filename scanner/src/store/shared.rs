@@ -9,7 +9,7 @@ use crate::store::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use twinflow_connectors::{Cursor, Kind, Stage, Stream};
 use uuid::Uuid;
@@ -164,6 +164,7 @@ impl Store for Engine {
             events_read: page.events.len() as u64,
             events_new: new,
             waited: page.waited,
+            skipped: page.skipped.clone(),
         };
         tx.count(claim.scan, page.stream, &tally).await?;
         tx.commit().await?;
@@ -181,6 +182,23 @@ impl Store for Engine {
         let mut tx = self.write().await?;
         tx.hold(claim).await?;
         tx.commit().await
+    }
+
+    async fn skipped(&self, scan: Uuid, stream: &str) -> Result<BTreeMap<String, u64>> {
+        let mut tx = self.read().await?;
+        let row: Option<Json<_>> = sqlx::query_scalar(
+            "SELECT skipped FROM scan_streams WHERE tenant_id = $1 AND scan_id = $2 AND stream = $3",
+        )
+        .bind(tx.tenant)
+        .bind(scan)
+        .bind(stream)
+        .fetch_optional(tx.rows())
+        .await?;
+        Ok(row.map(|Json(skipped)| skipped).unwrap_or_default())
+    }
+
+    async fn close(&self) {
+        self.end().await;
     }
 
     async fn settle(&self, claim: &Claim, outcome: &Outcome) -> Result<()> {
@@ -219,6 +237,15 @@ impl Store for Engine {
             " WHERE s.tenant_id = $1 AND s.id = $2 GROUP BY s.tenant_id, s.id, c.name, c.tool"
         ));
         Ok(row.bind(tx.tenant).bind(scan).fetch_optional(tx.rows()).await?)
+    }
+
+    async fn last_scan(&self, connection: Uuid) -> Result<Option<Scan>> {
+        let mut tx = self.read().await?;
+        let row = sqlx::query_as(concat!(
+            scans!(),
+            " WHERE s.tenant_id = $1 AND s.connection_id = $2 GROUP BY s.tenant_id, s.id, c.name, c.tool ORDER BY s.created_at DESC, s.id LIMIT 1"
+        ));
+        Ok(row.bind(tx.tenant).bind(connection).fetch_optional(tx.rows()).await?)
     }
 
     async fn events(&self, wanted: &Wanted) -> Result<Vec<LoggedEvent>> {
@@ -376,15 +403,17 @@ impl TenantTx {
     async fn count(&mut self, scan: Uuid, stream: &str, tally: &Tally) -> Result<()> {
         sqlx::query(
             "INSERT INTO scan_streams
-                 (tenant_id, scan_id, stream, pages, requests, cases, events_read, events_new, waited_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                 (tenant_id, scan_id, stream, pages, requests, cases, events_read, events_new, waited_ms,
+                 skipped)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
              ON CONFLICT (tenant_id, scan_id, stream) DO UPDATE SET
                  pages = scan_streams.pages + excluded.pages,
                  requests = scan_streams.requests + excluded.requests,
                  cases = scan_streams.cases + excluded.cases,
                  events_read = scan_streams.events_read + excluded.events_read,
                  events_new = scan_streams.events_new + excluded.events_new,
-                 waited_ms = scan_streams.waited_ms + excluded.waited_ms",
+                 waited_ms = scan_streams.waited_ms + excluded.waited_ms,
+                 skipped = CASE WHEN $11 THEN excluded.skipped ELSE scan_streams.skipped END",
         )
         .bind(self.tenant)
         .bind(scan)
@@ -395,6 +424,8 @@ impl TenantTx {
         .bind(tally.events_read as i64)
         .bind(tally.events_new as i64)
         .bind(tally.waited.as_millis() as i64)
+        .bind(Json(&tally.skipped))
+        .bind(!tally.skipped.is_empty())
         .execute(self.rows())
         .await?;
         Ok(())

@@ -65,10 +65,11 @@ impl Engine {
             // FULL keeps the last page through a power cut as well; a page is one commit, so it costs little.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .pragma("cache_size", "-8192")
             // Pages of the log are written back every 32 MB instead of every 4: most are written again soon.
             .pragma("wal_autocheckpoint", "8000");
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        // KiB: enough for the pages of the index that keeping an event touches, while the log is not huge.
+        let writing = options.clone().pragma("cache_size", "-24576");
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(writing).await?;
         migrate(&writer).await?;
         let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
         Ok(Self { tenant, clock, writer, readers })
@@ -77,6 +78,11 @@ impl Engine {
     async fn describe(&self) -> Result<String> {
         let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&self.readers).await?;
         Ok(format!("SQLite {version}"))
+    }
+
+    async fn end(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
     }
 
     async fn read(&self) -> Result<TenantTx> {

@@ -551,8 +551,33 @@ async fn a_limit_of_an_hour_defers_the_scan_which_ends_with_4_and_says_until_whe
     assert!(ran.out.contains("limit is used up until"), "{}", ran.out);
     let scan = &home.run("scans --json").done().json()[0];
     assert!(scan["state"] == "deferred" && scan["until"].is_string(), "{scan}");
-    home.run("scan").done();
+    let asked = tool.asked();
+    home.run("scan").ends(4);
+    assert_eq!(tool.asked(), asked, "a tool that asked for an hour is left alone");
+    home.run("scan --anyway").done();
     assert!(home.log() == facts(&[&tool]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_named_twice_is_scanned_once() {
+    let tool = github(3).await;
+    let home = connected(&tool);
+    let ran = home.run("scan github github --json").done();
+    assert_eq!(ran.json().as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_is_one_file_after_a_scan_and_only_its_owner_reads_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let tool = github(3).await;
+    let home = Home::allowing(&[&tool]);
+    std::fs::create_dir(home.data()).unwrap();
+    std::fs::set_permissions(home.data(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    home.feed(TOKEN, &format!("connect github --repo {REPOSITORY} --base-url {}", tool.url())).done();
+    home.run("scan").done();
+    let mode = std::fs::metadata(home.data().join("twinflow.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!home.data().join("twinflow.db-wal").exists(), "what was written lies in the one file");
 }
 
 /// Starts a scan and comes back when the tool has had so many questions.

@@ -300,6 +300,73 @@ async fn what_was_skipped_before_an_interruption_still_makes_the_scan_partial() 
 }
 
 #[tokio::test]
+async fn what_one_stream_skipped_is_not_forgotten_when_another_is_cut_short() {
+    let clock = TestClock::new();
+    let world = GitHub::new(&story(120, &clock), "acme/a").with_repository(&story(330, &clock), "acme/b");
+    let tool = Service::start(world, ServiceOptions::default()).await.unwrap();
+    let mut bench = Bench::new(clock.clone(), sqlite(&clock).await, tool, &["acme/a", "acme/b"]).await;
+    bench.scanner.streams_side_by_side = 1;
+    let gone = Fault::Replace { key: "node".into(), value: serde_json::Value::Null };
+    bench.tool.faults().when_body_contains("TwinflowTimeline", gone);
+    let stop = bench.scanner.stop.clone();
+    bench.scanner.watch = Arc::new(OnProgress(Box::new(move |stream, progress| {
+        if stream == "acme/b" && progress.pages == 2 {
+            stop.pull();
+        }
+    })));
+    assert_eq!(bench.scan().await.state, State::Queued);
+    bench.tool.faults().clear();
+    bench.scanner.stop = twinflow::scan::watch::StopCord::default();
+    let outcome = bench.scan().await;
+    assert_eq!(outcome.state, State::Partial);
+    assert!(outcome.reasons.iter().any(|why| why.starts_with("acme/a: an issue vanished")), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_time_in_the_future_does_not_carry_the_mark_there() {
+    let clock = TestClock::new();
+    for bench in
+        [github(&clock, sqlite(&clock).await, 30).await, jira(&clock, sqlite(&clock).await, 30).await]
+    {
+        let now = moment(&bench);
+        bench.tool.update_case(3, now + TimeDelta::days(3000));
+        scans_to_the_oracle(&bench).await;
+        bench.clock.forward(TimeDelta::hours(1));
+        bench.tool.set_now(moment(&bench));
+        bench.tool.update_case(5, moment(&bench));
+        assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+    }
+}
+
+#[tokio::test]
+async fn a_relative_bound_that_passes_what_was_read_while_limits_are_sat_out_loses_nothing() {
+    let clock = TestClock::new();
+    let mut bench = jira(&clock, sqlite(&clock).await, 530).await;
+    scans_to_the_oracle(&bench).await;
+    // 400 cases change within five minutes, long ago; every second request is told to wait for almost that long.
+    bench.clock.forward(TimeDelta::hours(5));
+    for nth in 0..400 {
+        let at = moment(&bench) - TimeDelta::hours(4) + TimeDelta::milliseconds(750 * nth);
+        assert!(bench.tool.update_case(nth as usize, at));
+    }
+    bench.tool.set_now(moment(&bench));
+    bench.tool.faults().every(2, Fault::TooManyRequests { retry_after: Some(RetryAfter::Secs(290)) });
+    let tool = Arc::new(bench.tool);
+    let world = tool.clone();
+    bench.scanner.watch = on_page(move |progress| {
+        if let twinflow::scan::watch::Doing::Waiting { until, .. } = progress.now {
+            world.set_now(until);
+        }
+    });
+    let scan = bench.scanner.store.open_scan(bench.connection.id, uuid::Uuid::from_u128(2)).await.unwrap();
+    assert_eq!(bench.scanner.run(scan).await.unwrap(), Some(COMPLETE));
+    bench.scanner.watch = Arc::new(twinflow::scan::watch::Nobody);
+    bench.tool = Arc::into_inner(tool).expect("nobody else holds it");
+    let (log, facts) = (bench.log().await, bench.facts());
+    assert!(log == facts, "{} events in the log, {} happened", log.len(), facts.len());
+}
+
+#[tokio::test]
 async fn a_question_that_is_never_accepted_ends_though_another_beside_it_is() {
     let clock = TestClock::new();
     let bench = jira(&clock, sqlite(&clock).await, 330).await;

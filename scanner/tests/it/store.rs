@@ -123,9 +123,12 @@ impl Page {
             names: &self.names,
             requests: self.requests,
             waited: self.waited,
+            skipped: &NOTHING,
         }
     }
 }
+
+static NOTHING: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
 
 fn id(text: &str) -> Opaque {
     Opaque::new(text).unwrap_or_else(|| panic!("{text:?} is no id"))

@@ -114,6 +114,7 @@ async fn keep(store: &dyn Store, claim: &Claim, whose: &str) -> Result<u64, Stor
         names: &[named],
         requests: 1,
         waited: Duration::ZERO,
+        skipped: &Default::default(),
     };
     store.keep(claim, &page).await
 }
