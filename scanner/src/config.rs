@@ -53,7 +53,7 @@ pub struct Settings {
         hide_default_value = true,
         help_heading = "Settings"
     )]
-    pub egress_allow: Allowed,
+    pub egress_allow: String,
 
     /// What goes to the log on standard error: error, warn, info, debug or trace
     #[arg(
@@ -83,6 +83,11 @@ pub struct Opened {
 impl Settings {
     pub fn is_embedded(&self) -> bool {
         self.database_url.is_none()
+    }
+
+    /// Read here and not by clap, which would repeat what it cannot read, and a password with it.
+    pub fn allowed(&self) -> Result<Allowed> {
+        Ok(self.egress_allow.parse()?)
     }
 
     pub fn data_dir(&self) -> Result<PathBuf> {

@@ -3,6 +3,7 @@
 use super::{End, format};
 use crate::config::{Opened, Settings};
 use crate::connect::{NewConnection, Setting, add, renew};
+use crate::scan::egress::Allowed;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
@@ -107,10 +108,11 @@ async fn connect(
     for name in &streams {
         connector.stream(name)?;
     }
-    settings.egress_allow.pin(base_url, connector.contract())?;
+    let allowed = settings.allowed()?;
+    allowed.pin(base_url, connector.contract())?;
     let opened = settings.open().await?;
     let token = token(settings, connector)?;
-    let setting = setting(settings, &opened);
+    let setting = setting(&opened, &allowed);
     let name = common.name.unwrap_or_else(|| tool.to_owned());
     let new =
         NewConnection { connector, name: &name, base_url, streams: &streams, token: &token, accept_broad };
@@ -132,19 +134,20 @@ pub(super) async fn renew_one(settings: &Settings, args: &Renew) -> Result<End> 
     let connection = opened.store.connection(&args.connection).await?;
     let connector = twinflow_connectors::find(&connection.tool).context("no such tool")?;
     let token = token(settings, connector)?;
-    let setting = setting(settings, &opened);
+    let allowed = settings.allowed()?;
+    let setting = setting(&opened, &allowed);
     renew(setting, &connection, connector, &token, args.accept_broad_token, &mut rand::rng()).await?;
     opened.store.close().await;
     format::print(format_args!("{} has a new credential.", connection.name))?;
     Ok(End::Done)
 }
 
-pub(super) fn setting<'a>(settings: &'a Settings, opened: &'a Opened) -> Setting<'a> {
+pub(super) fn setting<'a>(opened: &'a Opened, allowed: &'a Allowed) -> Setting<'a> {
     Setting {
         store: &*opened.store,
         vault: &opened.vault,
         tenant: opened.tenant,
-        allowed: &settings.egress_allow,
+        allowed,
         now: opened.clock.now(),
     }
 }

@@ -41,13 +41,13 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     let tools = Tools::start(&args.world, 1, now).await?;
     let settings = Settings {
         data_dir: Some(folder.path()),
-        egress_allow: settings.egress_allow.clone().and(&tools.github.url())?.and(&tools.jira.url())?,
+        egress_allow: format!("{},{}", tools.github.url(), tools.jira.url()),
         ..settings.clone()
     };
     let opened = settings.open().await?;
     let connections = connect(&settings, &opened, &tools).await?;
     let _lock = settings.lock_scans()?;
-    let scans = run_scans(scanner(&settings, &opened, StopCord::default(), true), &connections).await?;
+    let scans = run_scans(scanner(&settings, &opened, StopCord::default(), true)?, &connections).await?;
     let mut reports = vec![];
     for connection in &connections {
         reports.push(report::of(&*opened.store, connection, opened.clock.now()).await?);
@@ -71,7 +71,8 @@ async fn connect(settings: &Settings, opened: &Opened, tools: &Tools) -> Result<
     if !known.is_empty() {
         bail!("there are connections in this data directory already; the demo wants an empty one");
     }
-    let setting = super::connect::setting(settings, opened);
+    let allowed = settings.allowed()?;
+    let setting = super::connect::setting(opened, &allowed);
     let mut connections = vec![];
     for (tool, base_url, stream, token) in [
         ("github", tools.github.url(), REPOSITORY, github::TOKEN),

@@ -82,7 +82,7 @@ async fn look(settings: &Settings) -> Vec<Check> {
 async fn connection_is_fine(settings: &Settings, opened: &Opened, connection: &Connection) -> Result<String> {
     let connector = twinflow_connectors::find(&connection.tool)
         .ok_or_else(|| anyhow::anyhow!("this program has no connector for {}", connection.tool))?;
-    settings.egress_allow.pin(&connection.base_url, connector.contract())?;
+    settings.allowed()?.pin(&connection.base_url, connector.contract())?;
     let sealed = opened.store.sealed_credential(connection).await?;
     opened.vault.open(&owner(opened.tenant, connection.id), &sealed)?;
     let streams = opened.store.streams(connection.id).await?;

@@ -47,7 +47,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     let scanner = Scanner {
         patience: Duration::from_secs(args.patience),
         streams_side_by_side: args.side_by_side.into(),
-        ..scanner(settings, &opened, stop.clone(), settings.is_embedded())
+        ..scanner(settings, &opened, stop.clone(), settings.is_embedded())?
     };
     let listening = tokio::spawn(listen(stop));
     let (resting, due) = if args.anyway { (vec![], wanted) } else { resting(&opened, wanted).await? };
@@ -112,13 +112,18 @@ async fn wanted(opened: &Opened, names: &[String]) -> Result<Vec<Connection>> {
 }
 
 /// A scanner with everything at its default.
-pub(crate) fn scanner(settings: &Settings, opened: &Opened, stop: StopCord, takeover: bool) -> Scanner {
+pub(crate) fn scanner(
+    settings: &Settings,
+    opened: &Opened,
+    stop: StopCord,
+    takeover: bool,
+) -> Result<Scanner> {
     let watch: Arc<dyn Watch> = if settings.quiet { Arc::new(Nobody) } else { Arc::new(Bars::new()) };
-    Scanner {
+    Ok(Scanner {
         store: opened.store.clone(),
         vault: opened.vault.clone(),
         tenant: opened.tenant,
-        allowed: settings.egress_allow.clone(),
+        allowed: settings.allowed()?,
         clock: opened.clock.clone(),
         watch,
         stop,
@@ -128,7 +133,7 @@ pub(crate) fn scanner(settings: &Settings, opened: &Opened, stop: StopCord, take
         streams_side_by_side: 4,
         patience: Duration::from_secs(300),
         lease: Duration::from_secs(60),
-    }
+    })
 }
 
 /// Opens a scan for each connection, or finds the one cut short, and runs them.

@@ -12,8 +12,8 @@ use url::{Host, Url};
 pub struct Allowed(Vec<Url>);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a host, host:port, or https://host:port")]
-pub struct BadOrigin(String);
+#[error("TWINFLOW_EGRESS_ALLOW holds something that is no host, host:port or https://host:port (entry {0})")]
+pub struct BadOrigin(usize);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
@@ -32,12 +32,13 @@ impl FromStr for Allowed {
     /// Comma-separated: `ghe.example.com, https://jira.example.com:8443, http://127.0.0.1:4010`.
     fn from_str(list: &str) -> Result<Self, BadOrigin> {
         let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        entries.map(origin).collect::<Result<_, _>>().map(Self)
+        entries.enumerate().map(|(nth, entry)| origin(nth + 1, entry)).collect::<Result<_, _>>().map(Self)
     }
 }
 
-fn origin(entry: &str) -> Result<Url, BadOrigin> {
-    let bad = || BadOrigin(entry.to_owned());
+/// The entry itself is not repeated: what is wrong with it may be a password in it.
+fn origin(nth: usize, entry: &str) -> Result<Url, BadOrigin> {
+    let bad = || BadOrigin(nth);
     let full = if entry.contains("://") { entry.to_owned() } else { format!("https://{entry}") };
     let url = Url::parse(&full).map_err(|_| bad())?;
     if is_plain(&url) && url.path() == "/" { Ok(url) } else { Err(bad()) }
@@ -55,7 +56,7 @@ fn is_plain(url: &Url) -> bool {
 impl Allowed {
     /// Adds an origin; the demo and tests list their own services.
     pub fn and(mut self, entry: &str) -> Result<Self, BadOrigin> {
-        self.0.push(origin(entry)?);
+        self.0.push(origin(self.0.len() + 1, entry)?);
         Ok(self)
     }
 
