@@ -210,3 +210,38 @@ impl Resolve for Checked {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use twinflow_connectors::find;
+    use twinflow_fixtures::{GitHub, Service, ServiceOptions, Story, StoryOptions};
+
+    #[tokio::test]
+    async fn what_is_not_in_the_contract_is_refused_before_a_byte_leaves() {
+        let story = Story::new(StoryOptions { seed: 1, cases: 1, now: chrono::DateTime::UNIX_EPOCH });
+        let tool =
+            Service::start(GitHub::new(&story, "a/b"), ServiceOptions::default()).await.expect("a port");
+        let (github, jira) = (find("github").expect("a tool"), find("jira").expect("a tool"));
+        let allowed = Allowed::default().and(&tool.url()).expect("an origin");
+        let pin = allowed.pin(&tool.url(), github.contract()).expect("listed");
+        let token = SecretString::from("t");
+        let egress = Egress::new(github.contract(), pin, &token, Bounds::default()).expect("a client");
+
+        let foreign = jira.probe().expect("declared");
+        assert_eq!(egress.send(&foreign).await.err(), Some(SendError::NotInContract("myself")));
+        assert_eq!(tool.asked(), 0);
+        assert!(egress.send(&github.probe().expect("declared")).await.is_ok());
+        assert_eq!(tool.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_resolves_into_a_private_network_is_refused_unless_it_is_listed() {
+        let name = || "localhost".parse::<Name>().expect("a name");
+        let refused = Checked { private_too: false }.resolve(name()).await.err();
+        assert!(refused.is_some_and(|error| error.is::<PrivateAddress>()));
+        assert!(
+            Checked { private_too: true }.resolve(name()).await.is_ok_and(|mut found| found.next().is_some())
+        );
+    }
+}
