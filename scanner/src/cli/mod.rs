@@ -105,6 +105,10 @@ impl From<End> for ExitCode {
 
 pub async fn run(cli: Cli) -> ExitCode {
     crate::log::start(cli.settings.log);
+    if let Err(error) = cli.settings.allowed() {
+        format::remark(format_args!("twinflow: {error}; for more, try `twinflow --help`"));
+        return ExitCode::from(2);
+    }
     match dispatch(cli).await {
         Ok(end) => end.into(),
         Err(error) if is_broken_pipe(&error) => End::Done.into(),

@@ -104,9 +104,11 @@ fn a_wrong_command_line_ends_with_2_and_says_how_it_is_used() {
         "--log loud scan",
         "--tenant nobody scan",
         "--egress-allow http:// scan",
+        "--egress-allow https://somebody:passphrase@ghe.example.com scan",
     ] {
         let ran = home.run(line).ends(2);
         assert_eq!(ran.out, "", "twinflow {line}");
+        assert!(!ran.err.contains("passphrase"), "{}", ran.err);
         assert!(ran.err.contains("Usage") || ran.err.contains("--help"), "twinflow {line}\n{}", ran.err);
     }
     assert!(!home.data().exists());
