@@ -29,11 +29,6 @@ impl Answer {
         self.status
     }
 
-    /// Bytes of the body, decoded.
-    pub fn size(&self) -> usize {
-        self.body.len()
-    }
-
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }

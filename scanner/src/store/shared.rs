@@ -14,10 +14,11 @@ use std::time::Duration;
 use twinflow_connectors::{Cursor, Kind, Stage, Stream};
 use uuid::Uuid;
 
-/// A scan with its connection's names and the sums over its streams; ends before WHERE.
+/// A scan with its connection's names and the sums over its streams, newest first; `$which` narrows WHERE.
 macro_rules! scans {
-    () => {
-        "SELECT s.id, s.connection_id, c.name AS connection, c.tool, s.state, s.created_at, s.started_at,
+    ($which:literal) => {
+        concat!(
+            "SELECT s.id, s.connection_id, c.name AS connection, c.tool, s.state, s.created_at, s.started_at,
              s.finished_at, s.until, s.attempts, s.reasons,
              CAST(coalesce(sum(t.pages), 0) AS bigint) AS pages,
              CAST(coalesce(sum(t.requests), 0) AS bigint) AS requests,
@@ -26,7 +27,12 @@ macro_rules! scans {
              CAST(coalesce(sum(t.events_new), 0) AS bigint) AS events_new,
              CAST(coalesce(sum(t.waited_ms), 0) AS bigint) AS waited_ms
          FROM scans s JOIN connections c ON c.tenant_id = s.tenant_id AND c.id = s.connection_id
-         LEFT JOIN scan_streams t ON t.tenant_id = s.tenant_id AND t.scan_id = s.id"
+         LEFT JOIN scan_streams t ON t.tenant_id = s.tenant_id AND t.scan_id = s.id
+         WHERE s.tenant_id = $1",
+            $which,
+            " GROUP BY s.tenant_id, s.id, c.name, c.tool
+         ORDER BY s.created_at DESC, s.id"
+        )
     };
 }
 
@@ -223,28 +229,19 @@ impl Store for Engine {
 
     async fn scans(&self, limit: i64) -> Result<Vec<Scan>> {
         let mut tx = self.read().await?;
-        let rows = sqlx::query_as(concat!(
-            scans!(),
-            " WHERE s.tenant_id = $1 GROUP BY s.tenant_id, s.id, c.name, c.tool ORDER BY s.created_at DESC, s.id LIMIT $2"
-        ));
+        let rows = sqlx::query_as(concat!(scans!(""), " LIMIT $2"));
         Ok(rows.bind(tx.tenant).bind(limit).fetch_all(tx.rows()).await?)
     }
 
     async fn scan(&self, scan: Uuid) -> Result<Option<Scan>> {
         let mut tx = self.read().await?;
-        let row = sqlx::query_as(concat!(
-            scans!(),
-            " WHERE s.tenant_id = $1 AND s.id = $2 GROUP BY s.tenant_id, s.id, c.name, c.tool"
-        ));
+        let row = sqlx::query_as(scans!(" AND s.id = $2"));
         Ok(row.bind(tx.tenant).bind(scan).fetch_optional(tx.rows()).await?)
     }
 
     async fn last_scan(&self, connection: Uuid) -> Result<Option<Scan>> {
         let mut tx = self.read().await?;
-        let row = sqlx::query_as(concat!(
-            scans!(),
-            " WHERE s.tenant_id = $1 AND s.connection_id = $2 GROUP BY s.tenant_id, s.id, c.name, c.tool ORDER BY s.created_at DESC, s.id LIMIT 1"
-        ));
+        let row = sqlx::query_as(concat!(scans!(" AND s.connection_id = $2"), " LIMIT 1"));
         Ok(row.bind(tx.tenant).bind(connection).fetch_optional(tx.rows()).await?)
     }
 
