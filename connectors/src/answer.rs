@@ -1,5 +1,6 @@
 //! What came back: a status, headers, and bytes that only a declared type may look into.
 
+use crate::contract::Operation;
 use crate::error::{ReadError, Wait};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -10,6 +11,7 @@ pub struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    operation: Option<&'static Operation>,
 }
 
 /// The body is left out on purpose: it may hold what must not be kept, and logs are kept.
@@ -22,7 +24,17 @@ impl std::fmt::Debug for Answer {
 impl Answer {
     /// Header names in lower case, as HTTP/2 sends them.
     pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
-        Self { status, headers, body }
+        Self { status, headers, body, operation: None }
+    }
+
+    /// The same, as an answer to this operation.
+    pub fn to(self, operation: &'static Operation) -> Self {
+        Self { operation: Some(operation), ..self }
+    }
+
+    /// Whether it answers this operation.
+    pub fn answers(&self, operation: &'static Operation) -> bool {
+        self.operation.is_some_and(|it| std::ptr::eq(it, operation))
     }
 
     pub fn status(&self) -> u16 {

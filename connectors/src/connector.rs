@@ -1,9 +1,9 @@
 //! A connector is a pure value: it says what to ask next and what the answers mean.
 
 use crate::answer::Answer;
-use crate::contract::{Contract, Request};
-use crate::error::{BadStream, ReadError, Refusal, Undeclared};
-use crate::event::{Case, Event, Name, Named, Opaque};
+use crate::contract::{Contract, Operation, Request};
+use crate::error::{Allowance, BadStream, ReadError, Refusal, Undeclared};
+use crate::event::{Case, Event, Name, Named, Opaque, Withdrawn};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub trait Connector: Sync {
 
     /// Where a scan goes on from here: a new sweep after a finished one; the sweep under way; or one in its place,
     /// if that has waited too long.
-    fn begin(&self, at: &Cursor, now: DateTime<Utc>) -> Sweep;
+    fn begin(&self, stream: &Stream, at: &Cursor, now: DateTime<Utc>) -> Sweep;
 
     /// What to ask next: at least one request; several may be sent side by side.
     fn ask(&self, stream: &Stream, at: &Sweep) -> Result<Vec<Request>, Undeclared>;
@@ -33,6 +33,11 @@ pub trait Connector: Sync {
 
     /// Recognises a "no" in the tool's own dialect.
     fn refusal(&self, answer: &Answer) -> Option<Refusal>;
+
+    /// What is left of the tool's limit, where an answer says so.
+    fn allowance(&self, _: &Answer) -> Option<Allowance> {
+        None
+    }
 }
 
 /// One thing to follow: the issues of one repository, of one project.
@@ -55,19 +60,27 @@ pub struct Account {
 pub struct Cursor {
     /// Everything that changed up to here has been read.
     pub mark: Option<DateTime<Utc>>,
+    /// The same in a tool's own count, for tools that do not go by time.
+    #[serde(default)]
+    pub bookmark: Option<String>,
     /// The sweep under way, if the last one was cut short.
     pub sweep: Option<Sweep>,
 }
 
-/// One pass over what changed since the mark, oldest change first.
+/// One pass over what changed since the mark.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
     pub began: DateTime<Utc>,
-    /// The lower bound, in the tool's own notation, the same for all pages.
-    pub since: String,
-    pub page: Place,
-    /// The newest change seen; the mark once the sweep is done.
+    /// The lists that are read side by side. Most sweeps have one, oldest change first; a first one may have many.
+    pub windows: Vec<Window>,
+    /// Up to here every change has been read; the mark once the sweep is done.
     pub reached: Option<DateTime<Utc>>,
+    /// The mark once the sweep is done, where the order of reading does not tell it.
+    #[serde(default)]
+    pub upto: Option<DateTime<Utc>>,
+    /// The cursor's bookmark once the sweep is done.
+    #[serde(default)]
+    pub bookmark: Option<String>,
     /// What belongs to pages already read and has still to be asked for.
     pub pending: Vec<Pending>,
     /// Cases seen so far.
@@ -77,6 +90,22 @@ pub struct Sweep {
     /// What could not be read, in a sentence each, and how often. A scan that goes on with this sweep is partial.
     #[serde(default)]
     pub skipped: BTreeMap<String, u64>,
+    /// What the next page is needed for to be understood; ids and words of the connector's own.
+    #[serde(default)]
+    pub carried: Vec<String>,
+}
+
+/// A list that is read page by page, between two bounds that stay the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The operation that asks for it.
+    pub operation: String,
+    /// The lower bound, in the tool's own notation.
+    pub since: String,
+    /// The upper bound, where there is one.
+    #[serde(default)]
+    pub until: Option<String>,
+    pub page: Place,
 }
 
 /// Which page of the list comes next.
@@ -102,6 +131,10 @@ pub struct Pending {
 pub struct Page {
     pub cases: Vec<Case>,
     pub events: Vec<Event>,
+    /// Events that the tool may have told otherwise before: they replace what is known of the same happening.
+    pub revised: Vec<Event>,
+    /// Happenings that the tool no longer tells of, though it did before.
+    pub withdrawn: Vec<Withdrawn>,
     pub names: Vec<Named>,
     /// Where the sweep goes on.
     pub next: Sweep,
@@ -109,14 +142,42 @@ pub struct Page {
 
 impl Page {
     pub(crate) fn new(next: Sweep) -> Self {
-        Self { cases: vec![], events: vec![], names: vec![], next }
+        Self { cases: vec![], events: vec![], revised: vec![], withdrawn: vec![], names: vec![], next }
+    }
+}
+
+impl Window {
+    pub fn new(operation: &Operation, since: impl Into<String>, until: Option<String>) -> Self {
+        Self { operation: operation.name.to_owned(), since: since.into(), until, page: Place::First }
+    }
+
+    /// The token of the page to ask for; nothing on the first.
+    pub fn after(&self) -> Option<&str> {
+        match &self.page {
+            Place::After(token) => Some(token),
+            Place::First | Place::End => None,
+        }
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.page == Place::End
     }
 }
 
 impl Sweep {
-    pub fn new(began: DateTime<Utc>, since: String, pending: Vec<Pending>) -> Self {
-        let (page, skipped) = (Place::First, BTreeMap::new());
-        Self { began, since, page, reached: None, pending, cases: 0, halved: 0, skipped }
+    pub fn new(began: DateTime<Utc>, windows: Vec<Window>, pending: Vec<Pending>) -> Self {
+        Self {
+            began,
+            windows,
+            reached: None,
+            upto: None,
+            bookmark: None,
+            pending,
+            cases: 0,
+            halved: 0,
+            skipped: BTreeMap::new(),
+            carried: vec![],
+        }
     }
 
     /// This fresh sweep in place of one that cannot go on: what that one had reached and left over is kept. Its
@@ -142,15 +203,7 @@ impl Sweep {
     }
 
     pub fn is_done(&self) -> bool {
-        self.page == Place::End && self.pending.is_empty()
-    }
-
-    /// The token of the page to ask for; nothing on the first.
-    pub fn after(&self) -> Option<&str> {
-        match &self.page {
-            Place::After(token) => Some(token),
-            Place::First | Place::End => None,
-        }
+        self.windows.iter().all(Window::is_done) && self.pending.is_empty()
     }
 
     /// How much a page should bring that brings `whole` unless it was halved; never nothing.
@@ -158,12 +211,19 @@ impl Sweep {
         whole.checked_shr(self.halved.into()).unwrap_or(0).max(1)
     }
 
+    /// Where the nth window goes on.
+    pub(crate) fn turn(&mut self, nth: usize, place: Place) {
+        if let Some(window) = self.windows.get_mut(nth) {
+            window.page = place;
+        }
+    }
+
     /// Notes something that could not be read.
     pub(crate) fn skip(&mut self, why: &str) {
         *self.skipped.entry(why.to_owned()).or_default() += 1;
     }
 
-    /// Notes that the cases of a page have been seen.
+    /// Notes that the cases of a page have been seen, of a list that is in the order of their last change.
     pub(crate) fn saw(&mut self, cases: &[Case]) {
         self.cases += cases.len() as u64;
         self.reached = self.reached.max(cases.iter().map(|case| case.updated_at).max());
@@ -175,10 +235,11 @@ impl Cursor {
     pub fn after(&self, sweep: Sweep) -> Self {
         if sweep.is_done() {
             // A time in the future is a mistake of somebody's; a mark there would never be passed again.
-            let reached = sweep.reached.map(|reached| reached.min(sweep.began));
-            Self { mark: self.mark.max(reached), sweep: None }
+            let reached = sweep.reached.max(sweep.upto).map(|reached| reached.min(sweep.began));
+            let bookmark = sweep.bookmark.or_else(|| self.bookmark.clone());
+            Self { mark: self.mark.max(reached), bookmark, sweep: None }
         } else {
-            Self { mark: self.mark, sweep: Some(sweep) }
+            Self { mark: self.mark, bookmark: self.bookmark.clone(), sweep: Some(sweep) }
         }
     }
 }

@@ -13,12 +13,16 @@ pub struct Contract {
     pub title: &'static str,
     /// Where the tool lives unless the operator says otherwise; `{…}` is asked for when connecting.
     pub base_url: &'static str,
+    /// Whose hosts may also stand in a base URL: everything under these, like `.zendesk.com`.
+    pub hosts_under: &'static [&'static str],
     /// What a stream is called here, and its shape.
     pub stream: &'static str,
-    /// The kind of credential.
-    pub credential: &'static str,
+    /// The ways in, the one to prefer first.
+    pub sign_ins: &'static [SignIn],
     pub scopes: &'static [Scope],
     pub operations: &'static [&'static Operation],
+    /// What a refusal is recognised by.
+    pub complaints: &'static [Reads],
     /// What is stored, in the words of the event log.
     pub stored: &'static [&'static str],
     /// What the tool has and this connector never asks for.
@@ -29,6 +33,75 @@ impl Contract {
     /// Whether the request is one of this contract's own. The egress client asks before a byte leaves.
     pub fn allows(&self, request: &Request) -> bool {
         self.operations.iter().any(|operation| std::ptr::eq(*operation, request.operation))
+    }
+}
+
+/// A way to be let in.
+#[derive(Debug)]
+pub enum SignIn {
+    /// A token that a person makes by hand.
+    Token {
+        what: &'static str,
+    },
+    /// A user's name and a secret of theirs, sent as `Authorization: Basic` (RFC 7617).
+    Basic {
+        what: &'static str,
+        /// What stands between the name a person gives and the colon.
+        after_name: &'static str,
+    },
+    OAuth(OAuth),
+}
+
+/// The OAuth 2.0 dance (RFC 6749) as a tool wants it. The scopes asked for are the contract's.
+#[derive(Debug)]
+pub struct OAuth {
+    /// Where a person consents; `{base}` stands for the connection's origin.
+    pub authorize: &'static str,
+    /// Where a code or a refresh token becomes an access token.
+    pub token: &'static str,
+    pub revoke: Revoke,
+    /// What stands between two scopes.
+    pub separator: &'static str,
+    /// Parameters of the consent page beside the usual ones.
+    pub extra: &'static [(&'static str, &'static str)],
+    /// Whether the tool takes a proof of possession (RFC 7636, S256).
+    pub pkce: bool,
+    /// Whether the app has a secret of its own; without one PKCE stands in its place.
+    pub secret: bool,
+    /// Whether the token endpoint takes JSON instead of a form.
+    pub json: bool,
+    /// Where a person makes the app, and what else they must know.
+    pub app: &'static str,
+}
+
+/// How a grant is given back.
+#[derive(Debug)]
+pub enum Revoke {
+    /// By RFC 7009: the token as a form's field.
+    Post(&'static str),
+    /// By deleting the token that the request carries.
+    Delete(&'static str),
+    /// Not by a program: what a person does instead.
+    ByHand(&'static str),
+}
+
+/// A type that an answer is decoded into. What it does not declare is never deserialised.
+#[derive(Clone, Copy, Debug)]
+pub struct Reads {
+    name: fn() -> &'static str,
+}
+
+impl Reads {
+    pub const fn of<T>() -> Self
+    where
+        T: serde::de::DeserializeOwned,
+    {
+        Self { name: std::any::type_name::<T> }
+    }
+
+    /// The type's name in the code.
+    pub fn name(&self) -> &'static str {
+        (self.name)()
     }
 }
 
@@ -60,10 +133,14 @@ pub struct Operation {
     pub name: &'static str,
     pub why: &'static str,
     pub method: Method,
+    /// `{name}` stands for a parameter: one segment or a part of one, never more.
     pub path: &'static str,
-    /// Query parameters; a value written `{name}` is a parameter of the operation.
+    /// Query parameters. A value written `{name}` is a parameter of the operation, and left out when it has no
+    /// value; inside a longer text `{name}` stands for plain text.
     pub query: &'static [(&'static str, &'static str)],
     pub body: Body,
+    /// What an answer is decoded into.
+    pub reads: &'static [Reads],
 }
 
 #[derive(Debug)]
@@ -94,7 +171,7 @@ impl<'a> From<Option<&'a str>> for Value<'a> {
     }
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
     fn json(&self) -> Option<Json> {
         match self {
             Value::Text(text) => Some(Json::from(*text)),
@@ -105,11 +182,11 @@ impl Value<'_> {
     }
 
     /// As text inside a longer string of a template: nothing that could end the string or start another.
-    fn plain(&self) -> Option<Cow<'_, str>> {
+    fn plain_text(self) -> Option<Cow<'a, str>> {
         match self {
             Value::Text(text) => {
                 let safe = |c: char| c.is_ascii_alphanumeric() || "_-:. ".contains(c);
-                text.chars().all(safe).then_some(Cow::Borrowed(*text))
+                text.chars().all(safe).then_some(Cow::Borrowed(text))
             }
             Value::Number(number) => Some(Cow::Owned(number.to_string())),
             Value::List(_) | Value::None => None,
@@ -121,6 +198,7 @@ impl Value<'_> {
 #[derive(Clone, Debug)]
 pub struct Request {
     operation: &'static Operation,
+    path: Cow<'static, str>,
     query: Vec<(&'static str, String)>,
     body: Option<String>,
 }
@@ -128,6 +206,11 @@ pub struct Request {
 impl Request {
     pub fn operation(&self) -> &'static Operation {
         self.operation
+    }
+
+    /// The operation's path with its parameters filled in; nothing in it needs escaping.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     pub fn query(&self) -> &[(&'static str, String)] {
@@ -147,14 +230,14 @@ impl Operation {
         let filler = Filler { operation: self, values };
         let mut query = Vec::with_capacity(self.query.len());
         for (key, template) in self.query {
-            query.push((*key, filler.text(template)?));
+            query.extend(filler.query(template)?.map(|value| (*key, value)));
         }
         let body = match &self.body {
             Body::None => None,
             Body::GraphQl { document, variables } => Some(filler.graphql(document, variables)?),
             Body::Json(template) => Some(filler.json(template)?),
         };
-        Ok(Request { operation: self, query, body })
+        Ok(Request { operation: self, path: filler.path()?, query, body })
     }
 }
 
@@ -164,9 +247,37 @@ struct Filler<'a> {
 }
 
 impl Filler<'_> {
-    fn value(&self, parameter: &str) -> Result<Value<'_>, Undeclared> {
+    fn value<'v>(&'v self, parameter: &str) -> Result<Value<'v>, Undeclared> {
         let found = self.values.iter().find(|(name, _)| *name == parameter);
         found.map(|(_, value)| *value).ok_or_else(|| self.problem(parameter, "no value was given"))
+    }
+
+    fn path(&self) -> Result<Cow<'static, str>, Undeclared> {
+        let template = self.operation.path;
+        if !template.contains('{') {
+            return Ok(Cow::Borrowed(template));
+        }
+        // Nothing that could begin another segment, climb out of one, or need escaping.
+        let safe = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+        let filled = self.filled(template, |value| match value {
+            Value::Text(text) if !text.is_empty() && text.chars().all(safe) => Some(Cow::Borrowed(text)),
+            Value::Number(number) => Some(Cow::Owned(number.to_string())),
+            _ => None,
+        })?;
+        Ok(Cow::Owned(filled))
+    }
+
+    /// A value that is a parameter as a whole may be any text: the URL escapes it.
+    fn query(&self, template: &str) -> Result<Option<String>, Undeclared> {
+        match whole_parameter(template) {
+            None => self.text(template).map(Some),
+            Some(parameter) => match self.value(parameter)? {
+                Value::Text(text) => Ok(Some(text.to_owned())),
+                Value::Number(number) => Ok(Some(number.to_string())),
+                Value::None => Ok(None),
+                Value::List(_) => Err(self.problem(parameter, "a list does not fit there")),
+            },
+        }
     }
 
     fn graphql(&self, document: &str, variables: &[&str]) -> Result<String, Undeclared> {
@@ -214,6 +325,14 @@ impl Filler<'_> {
     }
 
     fn text(&self, template: &str) -> Result<String, Undeclared> {
+        self.filled(template, Value::plain_text)
+    }
+
+    fn filled<'v>(
+        &'v self,
+        template: &str,
+        plain: impl Fn(Value<'v>) -> Option<Cow<'v, str>>,
+    ) -> Result<String, Undeclared> {
         let mut text = String::with_capacity(template.len());
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('{') {
@@ -221,7 +340,7 @@ impl Filler<'_> {
                 after.split_once('}').ok_or_else(|| self.problem(template, "a brace is left open"))?;
             let value = self.value(parameter)?;
             text.push_str(before);
-            text.push_str(&value.plain().ok_or_else(|| self.problem(parameter, "not plain text"))?);
+            text.push_str(&plain(value).ok_or_else(|| self.problem(parameter, "not plain text"))?);
             rest = after;
         }
         text.push_str(rest);
@@ -248,6 +367,7 @@ mod tests {
         method: Method::Post,
         path: "/search",
         query: &[("startAt", "{start}")],
+        reads: &[],
         body: Body::Json(
             r#"{"jql":"project = \"{project}\"","ids":"{ids}","page":"{page}","fields":["status"]}"#,
         ),

@@ -63,6 +63,14 @@ pub enum Wait {
     Unsaid,
 }
 
+/// How much of a tool's limit is left until it starts anew; others use the same limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    pub limit: u64,
+    pub remaining: u64,
+    pub resets: Wait,
+}
+
 /// A request that its operation does not declare: a fault in the connector, or a tampered stream name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("operation {operation}: {problem} ({parameter})")]

@@ -23,6 +23,14 @@ pub struct Event {
     pub turn: i32,
 }
 
+/// A happening that the tool no longer tells of: what an [`Event`] is known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withdrawn {
+    pub case: Opaque,
+    pub activity: Activity,
+    pub source: Opaque,
+}
+
 /// A work item as it stood when it was last read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
@@ -37,10 +45,10 @@ pub struct Case {
 }
 
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal,)+ }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($variant,)+ }
+        pub enum $name { $($(#[$about])* $variant,)+ }
 
         impl $name {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
@@ -74,6 +82,20 @@ words! {
         Unlocked = "unlocked",
         DuplicateMarked = "duplicate_marked",
         DuplicateUnmarked = "duplicate_unmarked",
+        EstimateChanged = "estimate_changed",
+        DueDateChanged = "due_date_changed",
+        Planned = "planned",
+        ParentChanged = "parent_changed",
+        Edited = "edited",
+        Escalated = "escalated",
+        Breached = "breached",
+        Received = "received",
+        Sent = "sent",
+        Replied = "replied",
+        Archived = "archived",
+        Unarchived = "unarchived",
+        Deleted = "deleted",
+        Restored = "restored",
     }
 }
 
@@ -84,6 +106,8 @@ words! {
         Status = "status",
         Priority = "priority",
         Label = "label",
+        /// A team, a queue, a project: what work is moved between.
+        Group = "group",
     }
 }
 

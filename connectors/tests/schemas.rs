@@ -253,12 +253,12 @@ fn jira_bodies() -> Vec<(&'static Operation, Option<Value>)> {
     let mut requests = vec![jira.probe().unwrap()];
     for stream in ["SHOP", "site"] {
         let stream: Stream = jira.stream(stream).unwrap();
-        let mut sweep = jira.begin(&Default::default(), "2026-03-04T15:00:00Z".parse().unwrap());
+        let mut sweep = jira.begin(&stream, &Default::default(), "2026-03-04T15:00:00Z".parse().unwrap());
         for operation in ["changelogs", "statuses"] {
             let pending: Value = json!({"operation": operation, "cases": ["10001"], "page": "50"});
             sweep.pending.push(serde_json::from_value(pending).unwrap());
         }
-        sweep.page = serde_json::from_value(json!({"after": "token"})).unwrap();
+        sweep.windows[0].page = serde_json::from_value(json!({"after": "token"})).unwrap();
         sweep.pending.drain(..1);
         requests.extend(jira.ask(&stream, &sweep).unwrap());
     }

@@ -167,7 +167,7 @@ async fn can_be_read(
 ) -> Result<(), ConnectError> {
     let problem =
         |failure: Failure| ConnectError::Stream { stream: stream.name.clone(), problem: failure.to_string() };
-    let sweep = connector.begin(&Cursor::default(), now);
+    let sweep = connector.begin(stream, &Cursor::default(), now);
     let asked = connector.ask(stream, &sweep).map_err(|error| problem(error.into()))?;
     let mut answers = vec![];
     for request in &asked {

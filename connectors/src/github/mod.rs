@@ -13,8 +13,8 @@ mod refusal;
 mod wire;
 
 use crate::answer::Answer;
-use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep};
-use crate::contract::{Body, Contract, Method, Operation, Request, Scope, Value};
+use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep, Window};
+use crate::contract::{Body, Contract, Method, Operation, Reads, Request, Scope, SignIn, Value};
 use crate::error::{BadStream, ReadError, Refusal, Undeclared};
 use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Token};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -41,6 +41,7 @@ static ISSUES: Operation = Operation {
         document: concat!(include_str!("issues.graphql"), include_str!("happening.graphql")),
         variables: &["owner", "name", "first", "after", "since"],
     },
+    reads: &[Reads::of::<wire::Reply<wire::IssuesData>>()],
 };
 
 static TIMELINE: Operation = Operation {
@@ -53,6 +54,7 @@ static TIMELINE: Operation = Operation {
         document: concat!(include_str!("timeline.graphql"), include_str!("happening.graphql")),
         variables: &["id", "after"],
     },
+    reads: &[Reads::of::<wire::Reply<wire::TimelineData>>()],
 };
 
 static VIEWER: Operation = Operation {
@@ -62,19 +64,24 @@ static VIEWER: Operation = Operation {
     path: "/graphql",
     query: &[],
     body: Body::GraphQl { document: include_str!("viewer.graphql"), variables: &[] },
+    reads: &[Reads::of::<wire::Reply<wire::ViewerData>>()],
 };
 
 static CONTRACT: Contract = Contract {
     tool: "github",
     title: "GitHub",
     base_url: "https://api.github.com",
+    hosts_under: &[],
     stream: "a repository, as OWNER/NAME",
-    credential: "fine-grained personal access token, for the selected repositories only",
+    sign_ins: &[SignIn::Token {
+        what: "fine-grained personal access token, for the selected repositories only",
+    }],
     scopes: &[
         Scope { name: "Issues: read", why: "the issues' states, people and times" },
         Scope { name: "Metadata: read", why: "GitHub adds it to every fine-grained token" },
     ],
     operations: &[&ISSUES, &TIMELINE, &VIEWER],
+    complaints: &[Reads::of::<wire::Complaint>()],
     stored: &[
         "issue id, number, state, times of creation and last update",
         "who opened, closed, reopened, assigned, labelled, locked, transferred it or marked it a duplicate, and when",
@@ -91,15 +98,17 @@ static CONTRACT: Contract = Contract {
 };
 
 enum Step<'a> {
-    Issues,
+    Issues(usize, &'a Window),
     Timeline(&'a Pending),
 }
 
 /// What `ask` asks and `read` reads, in the same order.
 fn plan(at: &Sweep) -> impl Iterator<Item = Step<'_>> {
     // Timelines first where many are left: they would pile up faster than they are drained.
-    let issues = (at.page != Place::End && at.pending.len() <= SIDE_BY_SIDE).then_some(Step::Issues);
-    issues.into_iter().chain(at.pending.iter().take(SIDE_BY_SIDE).map(Step::Timeline))
+    let room = at.pending.len() <= SIDE_BY_SIDE;
+    let open = at.windows.iter().enumerate().filter(move |(_, it)| room && !it.is_done());
+    open.map(|(nth, window)| Step::Issues(nth, window))
+        .chain(at.pending.iter().take(SIDE_BY_SIDE).map(Step::Timeline))
 }
 
 impl Connector for GitHub {
@@ -133,10 +142,11 @@ impl Connector for GitHub {
         Ok(Account { id: viewer.id, name, beyond: beyond.collect() })
     }
 
-    fn begin(&self, at: &Cursor, now: DateTime<Utc>) -> Sweep {
+    fn begin(&self, _: &Stream, at: &Cursor, now: DateTime<Utc>) -> Sweep {
         at.sweep.clone().unwrap_or_else(|| {
             let since = at.mark.map_or(DateTime::UNIX_EPOCH, |mark| mark - OVERLAP);
-            Sweep::new(now, since.to_rfc3339_opts(SecondsFormat::Secs, true), vec![])
+            let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+            Sweep::new(now, vec![Window::new(&ISSUES, since, None)], vec![])
         })
     }
 
@@ -144,12 +154,12 @@ impl Connector for GitHub {
         let (owner, name) = stream.name.split_once('/').unwrap_or((&stream.name, ""));
         plan(at)
             .map(|step| match step {
-                Step::Issues => ISSUES.request(&[
+                Step::Issues(_, window) => ISSUES.request(&[
                     ("owner", Value::Text(owner)),
                     ("name", Value::Text(name)),
                     ("first", Value::Number(at.size(PAGE))),
-                    ("after", at.after().into()),
-                    ("since", Value::Text(&at.since)),
+                    ("after", window.after().into()),
+                    ("since", Value::Text(&window.since)),
                 ]),
                 Step::Timeline(pending) => TIMELINE.request(&[
                     ("id", pending.cases.first().map(String::as_str).into()),
@@ -169,7 +179,7 @@ impl Connector for GitHub {
         let mut reader = Reader { stream, page: Page::new(next), names: BTreeMap::new() };
         for (step, answer) in steps.into_iter().zip(answers) {
             match step {
-                Step::Issues => reader.issues(answer)?,
+                Step::Issues(nth, _) => reader.issues(answer, nth)?,
                 Step::Timeline(pending) => reader.timeline(answer, pending)?,
             }
         }
@@ -189,17 +199,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn issues(&mut self, answer: &Answer) -> Result<(), ReadError> {
+    fn issues(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
         let issues =
             data::<wire::IssuesData>(answer)?.repository.ok_or(ReadError::Missing("data.repository"))?.issues;
         for issue in issues.nodes {
             self.issue(issue)?;
         }
         self.page.next.saw(&self.page.cases);
-        self.page.next.page = match next(issues.page_info)? {
-            Some(token) => Place::After(token),
-            None => Place::End,
-        };
+        let place = next(issues.page_info)?.map_or(Place::End, Place::After);
+        self.page.next.turn(nth, place);
         Ok(())
     }
 

@@ -15,8 +15,8 @@ mod refusal;
 mod wire;
 
 use crate::answer::Answer;
-use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep};
-use crate::contract::{Body, Contract, Method, Operation, Request, Scope, Value};
+use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep, Window};
+use crate::contract::{Body, Contract, Method, Operation, Reads, Request, Scope, SignIn, Value};
 use crate::error::{BadStream, ReadError, Refusal, Undeclared};
 use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Token};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -43,6 +43,7 @@ static SEARCH_PROJECT: Operation = Operation {
     path: "/rest/api/3/search/jql",
     query: &[],
     body: Body::Json(include_str!("search_project.json")),
+    reads: &[Reads::of::<wire::Found>()],
 };
 
 static SEARCH_SITE: Operation = Operation {
@@ -52,6 +53,7 @@ static SEARCH_SITE: Operation = Operation {
     path: "/rest/api/3/search/jql",
     query: &[],
     body: Body::Json(include_str!("search_site.json")),
+    reads: &[Reads::of::<wire::Found>()],
 };
 
 static CHANGELOGS: Operation = Operation {
@@ -61,6 +63,7 @@ static CHANGELOGS: Operation = Operation {
     path: "/rest/api/3/changelog/bulkfetch",
     query: &[],
     body: Body::Json(include_str!("changelogs.json")),
+    reads: &[Reads::of::<wire::Changelogs>()],
 };
 
 static STATUSES: Operation = Operation {
@@ -70,6 +73,7 @@ static STATUSES: Operation = Operation {
     path: "/rest/api/3/status",
     query: &[],
     body: Body::None,
+    reads: &[Reads::of::<Vec<wire::Status>>()],
 };
 
 static MYSELF: Operation = Operation {
@@ -79,19 +83,22 @@ static MYSELF: Operation = Operation {
     path: "/rest/api/3/myself",
     query: &[],
     body: Body::None,
+    reads: &[Reads::of::<wire::Person>()],
 };
 
 static CONTRACT: Contract = Contract {
     tool: "jira",
     title: "Jira",
     base_url: "https://api.atlassian.com/ex/jira/{cloudid}",
+    hosts_under: &[],
     stream: "a project's key, or the whole site",
-    credential: "OAuth 2.0 (3LO) access token",
+    sign_ins: &[SignIn::Token { what: "OAuth 2.0 (3LO) access token" }],
     scopes: &[
         Scope { name: "read:jira-work", why: "issues' states, times and change logs; statuses" },
         Scope { name: "read:jira-user", why: "whose token it is" },
     ],
     operations: &[&SEARCH_PROJECT, &SEARCH_SITE, &CHANGELOGS, &STATUSES, &MYSELF],
+    complaints: &[Reads::of::<wire::Complaint>()],
     stored: &[
         "issue id, key, status, assignee, priority, times of creation and last update",
         "who created it; who changed its status, assignee, priority, labels, resolution, type or project, when, from which id to which",
@@ -106,14 +113,15 @@ static CONTRACT: Contract = Contract {
 };
 
 enum Step<'a> {
-    Search,
+    Search(usize, &'a Window),
     Left(&'a Pending),
 }
 
 /// What `ask` asks and `read` reads, in the same order.
 fn plan(at: &Sweep) -> impl Iterator<Item = Step<'_>> {
-    let search = (at.page != Place::End).then_some(Step::Search);
-    search.into_iter().chain(at.pending.iter().take(SIDE_BY_SIDE).map(Step::Left))
+    let open = at.windows.iter().enumerate().filter(|(_, it)| !it.is_done());
+    open.map(|(nth, window)| Step::Search(nth, window))
+        .chain(at.pending.iter().take(SIDE_BY_SIDE).map(Step::Left))
 }
 
 impl Connector for Jira {
@@ -143,28 +151,27 @@ impl Connector for Jira {
         Ok(Account { id, name, beyond: vec![] })
     }
 
-    fn begin(&self, at: &Cursor, now: DateTime<Utc>) -> Sweep {
+    fn begin(&self, stream: &Stream, at: &Cursor, now: DateTime<Utc>) -> Sweep {
         match &at.sweep {
             Some(cut) if still_good(cut, at.mark, now) => cut.clone(),
-            Some(cut) => sweep_from(at.mark.max(cut.reached), now).in_place_of(cut),
-            None => sweep_from(at.mark, now),
+            Some(cut) => sweep_from(stream, at.mark.max(cut.reached), now).in_place_of(cut),
+            None => sweep_from(stream, at.mark, now),
         }
     }
 
     fn ask(&self, stream: &Stream, at: &Sweep) -> Result<Vec<Request>, Undeclared> {
-        let search = || {
+        let search = |window: &Window| {
             let size = Value::Number(at.size(PAGE));
-            let since = Value::Text(&at.since);
-            if stream.name == THE_WHOLE_SITE {
-                return SEARCH_SITE.request(&[("since", since), ("size", size), ("page", at.after().into())]);
+            let (since, page) = (Value::Text(&window.since), Value::from(window.after()));
+            if window.operation == SEARCH_SITE.name {
+                return SEARCH_SITE.request(&[("since", since), ("size", size), ("page", page)]);
             }
             let project = Value::Text(&stream.name);
-            let page = at.after().into();
             SEARCH_PROJECT.request(&[("project", project), ("since", since), ("size", size), ("page", page)])
         };
         plan(at)
             .map(|step| match step {
-                Step::Search => search(),
+                Step::Search(_, window) => search(window),
                 Step::Left(left) if left.operation == STATUSES.name => STATUSES.request(&[]),
                 Step::Left(left) => CHANGELOGS
                     .request(&[("issues", Value::List(&left.cases)), ("page", left.page.as_deref().into())]),
@@ -182,7 +189,7 @@ impl Connector for Jira {
         let mut reader = Reader { page: Page::new(next), names: BTreeMap::new() };
         for (step, answer) in steps.into_iter().zip(answers) {
             match step {
-                Step::Search => reader.search(answer)?,
+                Step::Search(nth, _) => reader.search(answer, nth)?,
                 Step::Left(left) if left.operation == STATUSES.name => {
                     answer.json::<Vec<wire::Status>>()?.into_iter().for_each(|it| drop(reader.status(it)));
                 }
@@ -201,7 +208,8 @@ impl Connector for Jira {
 /// Whether a sweep can go on. A relative bound moves with the clock: once it has passed what was read, changes in
 /// between would not be shown.
 fn still_good(cut: &Sweep, mark: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-    let minutes = cut.since.strip_prefix('-').and_then(|rest| rest.strip_suffix('m')?.parse().ok());
+    let since = cut.windows.first().map_or("", |window| window.since.as_str());
+    let minutes = since.strip_prefix('-').and_then(|rest| rest.strip_suffix('m')?.parse().ok());
     let bound = minutes.and_then(TimeDelta::try_minutes).map(|minutes| now - minutes);
     let read_up_to = mark.max(cut.reached);
     now - cut.began < TOKEN_KEEPS
@@ -210,12 +218,13 @@ fn still_good(cut: &Sweep, mark: Option<DateTime<Utc>>, now: DateTime<Utc>) -> b
 
 /// Everything that changed since `from`, after the dictionary of statuses. Priorities have one, too, but it takes
 /// a scope that administers Jira; their names come with the issues instead.
-fn sweep_from(from: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Sweep {
+fn sweep_from(stream: &Stream, from: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Sweep {
     let since = from.map_or(FROM_THE_FIRST.to_owned(), |from| {
         format!("-{}m", ((now - from).num_minutes() + 1).max(1) + OVERLAP.num_minutes())
     });
     let statuses = Pending { operation: STATUSES.name.to_owned(), cases: vec![], page: None };
-    Sweep::new(now, since, vec![statuses])
+    let search = if stream.name == THE_WHOLE_SITE { &SEARCH_SITE } else { &SEARCH_PROJECT };
+    Sweep::new(now, vec![Window::new(search, since, None)], vec![statuses])
 }
 
 /// Turns wire structs into a page.
@@ -225,7 +234,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn search(&mut self, answer: &Answer) -> Result<(), ReadError> {
+    fn search(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
         let found: wire::Found = answer.json()?;
         let issues: Vec<_> = found.issues.iter().map(|issue| issue.id.as_str().to_owned()).collect();
         for issue in found.issues {
@@ -236,11 +245,12 @@ impl Reader {
             let operation = CHANGELOGS.name.to_owned();
             self.page.next.pending.push(Pending { operation, cases: issues, page: None });
         }
-        self.page.next.page = match found.next_page_token.and_then(Token::text) {
+        let place = match found.next_page_token.and_then(Token::text) {
             Some(token) if !found.is_last => Place::After(token),
             _ if found.is_last => Place::End,
             _ => return Err(ReadError::Missing("nextPageToken or isLast")),
         };
+        self.page.next.turn(nth, place);
         Ok(())
     }
 

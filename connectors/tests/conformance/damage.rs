@@ -35,11 +35,13 @@ impl<'a> Scene<'a> {
 
     fn new(stage: &'a Stage, round: &'a Round, nth: usize) -> Self {
         let mut at = round.at.clone();
-        let listed = usize::from(at.page != Place::End);
+        let listed = at.windows.iter().filter(|it| !it.is_done()).count();
         if nth < listed {
             at.pending.clear();
+            let open = at.windows.iter().filter(|it| !it.is_done()).nth(nth).cloned();
+            at.windows = open.into_iter().collect();
         } else {
-            at.page = Place::End;
+            at.windows.iter_mut().for_each(|it| it.page = Place::End);
             at.pending = vec![at.pending[nth - listed].clone()];
         }
         let request = &round.requests[nth];

@@ -4,7 +4,7 @@ use crate::stage::{Raw, Stage, now, pages, story, told, truth};
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use serde_json::{Value, json};
 use std::time::Duration;
-use twinflow_connectors::{Activity, Connector, Cursor, Place, ReadError, Refusal, Wait, find};
+use twinflow_connectors::{Activity, Connector, Cursor, Place, ReadError, Refusal, Stream, Wait, find};
 use twinflow_fixtures::github::CLASSIC_TOKEN;
 use twinflow_fixtures::{Fault, GitHub, RetryAfter, What, Who};
 
@@ -85,19 +85,26 @@ async fn an_issue_that_changes_while_pages_are_read_is_met_again_at_the_end() {
     assert_eq!(told(pages(&rest).chain([&first.page])), truth(&stage));
 }
 
+fn shop() -> Stream {
+    github().stream("acme/shop").unwrap()
+}
+
 #[test]
 fn a_sweep_starts_two_minutes_behind_the_mark_and_at_the_beginning_without_one() {
     let mark = Some("2026-03-04T10:00:30Z".parse::<DateTime<Utc>>().unwrap());
-    assert_eq!(github().begin(&Cursor { mark, sweep: None }, now()).since, "2026-03-04T09:58:30Z");
-    assert_eq!(github().begin(&Cursor::default(), now()).since, "1970-01-01T00:00:00Z");
+    assert_eq!(
+        github().begin(&shop(), &Cursor { mark, ..Cursor::default() }, now()).windows[0].since,
+        "2026-03-04T09:58:30Z"
+    );
+    assert_eq!(github().begin(&shop(), &Cursor::default(), now()).windows[0].since, "1970-01-01T00:00:00Z");
 }
 
 #[test]
 fn a_cut_sweep_goes_on_however_long_it_waited() {
-    let mut cut = github().begin(&Cursor::default(), now());
-    cut.page = Place::After("Y3Vyc29y".to_owned());
-    let cursor = Cursor { mark: None, sweep: Some(cut.clone()) };
-    assert_eq!(github().begin(&cursor, now() + TimeDelta::days(90)), cut);
+    let mut cut = github().begin(&shop(), &Cursor::default(), now());
+    cut.windows[0].page = Place::After("Y3Vyc29y".to_owned());
+    let cursor = Cursor { sweep: Some(cut.clone()), ..Cursor::default() };
+    assert_eq!(github().begin(&shop(), &cursor, now() + TimeDelta::days(90)), cut);
 }
 
 #[tokio::test]
@@ -247,7 +254,7 @@ async fn a_hidden_repository_is_gone_but_one_vanished_node_is_not() {
 async fn a_cursor_github_does_not_know_is_rejected() {
     let stage = stage(10).await;
     let mut sweep = stage.begin();
-    sweep.page = Place::After("nonsense".to_owned());
+    sweep.windows[0].page = Place::After("nonsense".to_owned());
     assert_eq!(stage.refusal_at(&sweep).await, Some(Refusal::Rejected));
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
 use twinflow_connectors::{
-    Activity, Connector, Cursor, Event, Page, Pending, Place, ReadError, Refusal, Sweep, Wait, find,
+    Activity, Connector, Cursor, Event, Page, Pending, Place, ReadError, Refusal, Stream, Sweep, Wait, find,
 };
 use twinflow_fixtures::jira::{CreatedAs, JiraSwitches};
 use twinflow_fixtures::{Fault, Jira, RetryAfter};
@@ -19,22 +19,25 @@ async fn stage(cases: usize, switches: JiraSwitches) -> Stage {
     Stage::jira(Jira::new(&story(cases), "SHOP").with_switches(switches), "SHOP").await
 }
 
+fn shop() -> Stream {
+    jira().stream("SHOP").unwrap()
+}
+
 fn refusal(raw: &Raw) -> Option<Refusal> {
     jira().refusal(&raw.answer())
 }
 
 /// A sweep at whose end only this is left to ask.
 fn left(operation: &str, cases: &[&str], page: Option<&str>) -> Sweep {
-    let mut sweep = jira().begin(&Cursor::default(), now());
+    let mut sweep = jira().begin(&shop(), &Cursor::default(), now());
     let cases = cases.iter().map(|id| (*id).to_owned()).collect();
-    sweep.page = Place::End;
+    sweep.windows[0].page = Place::End;
     sweep.pending = vec![Pending { operation: operation.to_owned(), cases, page: page.map(str::to_owned) }];
     sweep
 }
 
 fn read(at: &Sweep, answer: &Value) -> Result<Page, ReadError> {
-    let stream = jira().stream("SHOP").unwrap();
-    jira().read(&stream, at, &[Raw::json(200, &answer.to_string()).answer()])
+    jira().read(&shop(), at, &[Raw::json(200, &answer.to_string()).answer()])
 }
 
 /// The events of one history with these items.
@@ -230,20 +233,20 @@ fn minutes(since: &str) -> i64 {
 #[test]
 fn the_relative_bound_grows_with_time_and_always_reaches_behind_the_mark() {
     let mark = now();
-    let cursor = Cursor { mark: Some(mark), sweep: None };
+    let cursor = Cursor { mark: Some(mark), ..Cursor::default() };
     let mut before = 0;
     for seconds in [0, 1, 59, 60, 61, 3_599, 3_600, 86_400, 31_536_000] {
         let later = mark + TimeDelta::seconds(seconds);
-        let since = minutes(&jira().begin(&cursor, later).since);
+        let since = minutes(&jira().begin(&shop(), &cursor, later).windows[0].since);
         let reached = later - TimeDelta::minutes(since);
         assert!(reached <= mark - TimeDelta::minutes(15), "{seconds}");
         assert!(reached >= mark - TimeDelta::minutes(18), "{seconds}");
         assert!(since >= before);
         before = since;
     }
-    let clock_behind = minutes(&jira().begin(&cursor, mark - TimeDelta::hours(1)).since);
+    let clock_behind = minutes(&jira().begin(&shop(), &cursor, mark - TimeDelta::hours(1)).windows[0].since);
     assert!((15..=17).contains(&clock_behind));
-    assert_eq!(jira().begin(&Cursor::default(), mark).since, "1970-01-01");
+    assert_eq!(jira().begin(&shop(), &Cursor::default(), mark).windows[0].since, "1970-01-01");
 }
 
 #[test]
@@ -256,19 +259,19 @@ fn a_cut_sweep_goes_on_while_its_bound_and_its_token_hold() {
         (None, TimeDelta::days(6), false),
     ];
     for (mark, waited, goes_on) in table {
-        let mut cut = jira().begin(&Cursor { mark, sweep: None }, now());
-        cut.page = Place::After("token".to_owned());
-        let cursor = Cursor { mark, sweep: Some(cut.clone()) };
-        assert_eq!(jira().begin(&cursor, now() + waited) == cut, goes_on, "{mark:?} {waited}");
+        let mut cut = jira().begin(&shop(), &Cursor { mark, ..Cursor::default() }, now());
+        cut.windows[0].page = Place::After("token".to_owned());
+        let cursor = Cursor { mark, sweep: Some(cut.clone()), ..Cursor::default() };
+        assert_eq!(jira().begin(&shop(), &cursor, now() + waited) == cut, goes_on, "{mark:?} {waited}");
     }
 }
 
 #[test]
 fn a_sweep_that_starts_over_keeps_what_it_reached_and_what_was_left_to_ask() {
     let mark = now() - TimeDelta::days(3);
-    let cursor = Cursor { mark: Some(mark), sweep: None };
-    let mut cut = jira().begin(&cursor, now());
-    cut.page = Place::After("token".to_owned());
+    let cursor = Cursor { mark: Some(mark), ..Cursor::default() };
+    let mut cut = jira().begin(&shop(), &cursor, now());
+    cut.windows[0].page = Place::After("token".to_owned());
     cut.reached = Some(now() - TimeDelta::days(1));
     cut.cases = 100;
     let log = |page: Option<&str>| Pending {
@@ -278,9 +281,9 @@ fn a_sweep_that_starts_over_keeps_what_it_reached_and_what_was_left_to_ask() {
     };
     cut.pending.push(log(Some("dies with the sweep")));
     let later = now() + TimeDelta::days(3);
-    let over = jira().begin(&Cursor { sweep: Some(cut), ..cursor }, later);
-    assert_eq!(over.page, Place::First);
-    assert_eq!(minutes(&over.since), 4 * 24 * 60 + 1 + 15);
+    let over = jira().begin(&shop(), &Cursor { sweep: Some(cut), ..cursor }, later);
+    assert_eq!(over.windows[0].page, Place::First);
+    assert_eq!(minutes(&over.windows[0].since), 4 * 24 * 60 + 1 + 15);
     assert_eq!((over.reached, over.cases, over.began), (Some(now() - TimeDelta::days(1)), 100, later));
     let operations: Vec<&str> = over.pending.iter().map(|it| it.operation.as_str()).collect();
     assert_eq!(operations, ["statuses", "changelogs"]);
@@ -291,16 +294,16 @@ fn a_sweep_that_starts_over_keeps_what_it_reached_and_what_was_left_to_ask() {
 async fn a_sweep_cut_for_too_long_starts_over_and_misses_nothing() {
     let stage = stage(210, JiraSwitches { page_at_most: Some(10), ..JiraSwitches::default() }).await;
     let mark = now() - TimeDelta::days(40);
-    let (mut cursor, mut time) = (Cursor { mark: Some(mark), sweep: None }, now());
-    let whole = stage.sweep(jira().begin(&cursor, time)).await;
+    let (mut cursor, mut time) = (Cursor { mark: Some(mark), ..Cursor::default() }, now());
+    let whole = stage.sweep(jira().begin(&shop(), &cursor, time)).await;
     assert!(whole.len() > 6);
     let (mut kept, mut starts) = (Vec::new(), 0);
     while kept.is_empty() || cursor.sweep.is_some() {
         // Every third round comes too late.
         time += if kept.len() % 3 == 2 { TimeDelta::days(7) } else { TimeDelta::minutes(1) };
         stage.service.set_now(time);
-        let sweep = jira().begin(&cursor, time);
-        starts += u32::from(sweep.page == Place::First);
+        let sweep = jira().begin(&shop(), &cursor, time);
+        starts += u32::from(sweep.windows[0].page == Place::First);
         let page = stage.round(sweep).await.page;
         cursor =
             serde_json::from_str(&serde_json::to_string(&cursor.after(page.next.clone())).unwrap()).unwrap();
@@ -317,17 +320,17 @@ async fn a_sweep_cut_for_too_long_starts_over_and_misses_nothing() {
 #[test]
 fn a_page_without_a_token_that_is_not_the_last_is_refused() {
     let mut at = left("statuses", &[], None);
-    at.page = Place::First;
+    at.windows[0].page = Place::First;
     at.pending.clear();
     let missing = Some(ReadError::Missing("nextPageToken or isLast"));
     assert_eq!(read(&at, &json!({"issues": [], "isLast": false})).err(), missing);
     assert_eq!(read(&at, &json!({"issues": []})).err(), missing);
     assert_eq!(
-        read(&at, &json!({"issues": [], "isLast": true, "nextPageToken": "x"})).unwrap().next.page,
+        read(&at, &json!({"issues": [], "isLast": true, "nextPageToken": "x"})).unwrap().next.windows[0].page,
         Place::End
     );
     let next = read(&at, &json!({"issues": [], "nextPageToken": "x"})).unwrap().next;
-    assert_eq!(next.page, Place::After("x".to_owned()));
+    assert_eq!(next.windows[0].page, Place::After("x".to_owned()));
     assert_eq!(next.pending, [], "no change log of nothing");
 }
 
@@ -363,7 +366,7 @@ async fn too_many_requests_are_told_with_whatever_wait_they_say() {
         assert_eq!(reset(nonsense), Some(Refusal::SlowDown(Wait::Unsaid)), "{nonsense}");
     }
     assert_eq!(
-        refusal(&Raw { status: 429, headers: vec![], body: vec![] }),
+        refusal(&Raw { status: 429, headers: vec![], body: vec![], operation: None }),
         Some(Refusal::SlowDown(Wait::Unsaid))
     );
 }
@@ -372,7 +375,7 @@ async fn too_many_requests_are_told_with_whatever_wait_they_say() {
 async fn an_unknown_project_is_gone_and_any_other_wrong_question_is_rejected() {
     let stage = stage(2, JiraSwitches::default()).await;
     let mut stale = stage.begin();
-    stale.page = Place::After("nonsense".to_owned());
+    stale.windows[0].page = Place::After("nonsense".to_owned());
     assert_eq!(stage.refusal_at(&stale).await, Some(Refusal::Rejected));
     stage.service.hide("SHOP");
     assert_eq!(stage.refusal().await, Some(Refusal::Gone));

@@ -139,8 +139,8 @@ async fn every_question_is_the_contracts_own_and_differs_in_declared_parameters_
         let stage = Stage::of(*connector, 120).await;
         let mut requests = vec![connector.probe().unwrap()];
         requests.extend(stage.sweep(stage.begin()).await.into_iter().flat_map(|round| round.requests));
-        let mark = Cursor { mark: Some(now()), sweep: None };
-        let fresh = connector.begin(&mark, now() + TimeDelta::hours(1));
+        let mark = Cursor { mark: Some(now()), ..Cursor::default() };
+        let fresh = connector.begin(&stage.stream, &mark, now() + TimeDelta::hours(1));
         requests.extend(connector.ask(&stage.stream, &fresh).unwrap());
         for request in &requests {
             assert!(contract.allows(request));
@@ -260,8 +260,10 @@ async fn a_cursor_somebody_tampered_with_asks_no_other_question() {
                 for halved in [0, 7, 63, 64, 255] {
                     let mut sweep = stage.begin();
                     sweep.halved = halved;
-                    sweep.page = Place::After(word.to_owned());
-                    sweep.since = word.to_owned();
+                    for window in &mut sweep.windows {
+                        window.page = Place::After(word.to_owned());
+                        window.since = word.to_owned();
+                    }
                     let (cases, page) = (vec![word.to_owned()], Some(word.to_owned()));
                     sweep.pending = vec![Pending { operation: operation.clone(), cases, page }];
                     let Ok(requests) = connector.ask(&stage.stream, &sweep) else { continue };

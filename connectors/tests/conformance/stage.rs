@@ -4,8 +4,10 @@
 use chrono::{DateTime, TimeZone, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use twinflow_connectors::{Answer, Connector, Cursor, Event, Page, Refusal, Request, Stream, Sweep};
-use twinflow_fixtures::{GitHub, Jira, Service, ServiceOptions, Story, StoryOptions, World, github, jira};
+use twinflow_connectors::{
+    Answer, Connector, Cursor, Event, Operation, Page, Refusal, Request, Stream, Sweep,
+};
+use twinflow_fixtures::{GitHub, Jira, Service, ServiceOptions, Stand, Story, StoryOptions, World, stands};
 
 /// When all stories end.
 pub fn now() -> DateTime<Utc> {
@@ -23,6 +25,7 @@ pub struct Stage {
     /// Before every path.
     prefix: String,
     token: &'static str,
+    scheme: &'static str,
     /// Whether the tool sends prose along that nobody asked for.
     pub content_comes_along: bool,
 }
@@ -30,53 +33,59 @@ pub struct Stage {
 impl Stage {
     /// The pretend tool of a connector, with so many cases.
     pub async fn of(connector: &'static dyn Connector, cases: usize) -> Self {
-        match connector.contract().tool {
-            "github" => Self::github(GitHub::new(&story(cases), "acme/shop")).await,
-            "jira" => Self::jira(Jira::new(&story(cases), "SHOP"), "SHOP").await,
-            tool => panic!("{tool} has no pretend service: make one in twinflow-fixtures and name it here"),
-        }
+        let tool = connector.contract().tool;
+        let stand = stands(&story(cases)).into_iter().find(|it| it.tool == tool);
+        Self::on(stand.unwrap_or_else(|| panic!("{tool} has no pretend service in twinflow-fixtures"))).await
     }
 
     pub async fn github(world: GitHub) -> Self {
-        Self::on("github", world, "acme/shop", "", github::TOKEN, false).await
+        Self::with("github", world, "acme/shop").await
     }
 
     pub async fn jira(world: Jira, stream: &str) -> Self {
-        Self::on("jira", world, stream, &format!("/ex/jira/{}", jira::CLOUD_ID), jira::TOKEN, true).await
+        Self::with("jira", world, stream).await
     }
 
-    async fn on(
-        tool: &str,
-        world: impl Into<World>,
-        stream: &str,
-        prefix: &str,
-        token: &'static str,
-        content_comes_along: bool,
-    ) -> Self {
-        let connector = twinflow_connectors::find(tool).unwrap();
-        let service = Service::start(world, ServiceOptions::default()).await.unwrap();
-        let stream = connector.stream(stream).unwrap();
-        Self { connector, service, stream, prefix: prefix.to_owned(), token, content_comes_along }
+    /// The pretend tool with a world of one's own, and one of its streams.
+    pub async fn with(tool: &str, world: impl Into<World>, stream: &str) -> Self {
+        let stand = stands(&story(1)).into_iter().find(|it| it.tool == tool).unwrap();
+        Self::on(Stand { world: world.into(), streams: vec![stream.to_owned()], ..stand }).await
+    }
+
+    async fn on(stand: Stand) -> Self {
+        let connector = twinflow_connectors::find(stand.tool).unwrap();
+        let service = Service::start(stand.world, ServiceOptions::default()).await.unwrap();
+        let stream = connector.stream(&stand.streams[0]).unwrap();
+        Self {
+            connector,
+            service,
+            stream,
+            prefix: stand.path,
+            token: stand.token,
+            scheme: if stand.user.is_some() { "Basic" } else { "Bearer" },
+            content_comes_along: stand.content_comes_along,
+        }
     }
 
     pub fn begin(&self) -> Sweep {
-        self.connector.begin(&Cursor::default(), now())
+        self.connector.begin(&self.stream, &Cursor::default(), now())
     }
 
     pub async fn send(&self, request: &Request) -> Raw {
         let operation = request.operation();
         let pairs: Vec<String> =
-            request.query().iter().map(|(key, value)| format!("{key}={value}")).collect();
+            request.query().iter().map(|(key, value)| format!("{key}={}", escaped(value))).collect();
         let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
         let body = request.body().unwrap_or_default();
         let url = self.service.url();
         let host = url.strip_prefix("http://").unwrap();
         let head = format!(
             "{} {}{}{query} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nuser-agent: test\r\n\
-             authorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+             authorization: {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             operation.method.word(),
             self.prefix,
-            operation.path,
+            request.path(),
+            self.scheme,
             self.token,
             body.len(),
         );
@@ -84,7 +93,7 @@ impl Stage {
         wire.write_all((head + body).as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         wire.read_to_end(&mut bytes).await.unwrap();
-        Raw::read(&bytes)
+        Raw { operation: Some(operation), ..Raw::read(&bytes) }
     }
 
     pub async fn probe(&self) -> Raw {
@@ -153,12 +162,13 @@ pub struct Raw {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    pub operation: Option<&'static Operation>,
 }
 
 impl Raw {
     pub fn json(status: u16, body: &str) -> Self {
         let headers = vec![("content-type".to_owned(), "application/json; charset=utf-8".to_owned())];
-        Self { status, headers, body: body.as_bytes().to_vec() }
+        Self { status, headers, body: body.as_bytes().to_vec(), operation: None }
     }
 
     pub fn with(mut self, name: &str, value: &str) -> Self {
@@ -172,7 +182,11 @@ impl Raw {
     }
 
     pub fn answer_with(&self, body: Vec<u8>) -> Answer {
-        Answer::new(self.status, self.headers.clone(), body)
+        let answer = Answer::new(self.status, self.headers.clone(), body);
+        match self.operation {
+            Some(operation) => answer.to(operation),
+            None => answer,
+        }
     }
 
     pub fn text(&self) -> &str {
@@ -188,11 +202,22 @@ impl Raw {
             let (name, value) = line.split_once(':').unwrap();
             (name.to_lowercase(), value.trim().to_owned())
         };
-        let raw = Self { status, headers: lines.map(pair).collect(), body: bytes[end + 4..].to_vec() };
+        let raw = Self {
+            status,
+            headers: lines.map(pair).collect(),
+            body: bytes[end + 4..].to_vec(),
+            operation: None,
+        };
         let length = raw.headers.iter().find(|(name, _)| name == "content-length").expect("a length");
         assert_eq!(length.1, raw.body.len().to_string(), "the whole body");
         raw
     }
+}
+
+/// As a URL carries it.
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().map(|it| if plain(it) { char::from(it).to_string() } else { format!("%{it:02X}") }).collect()
 }
 
 /// What the oracle and an event log have in common: case, activity, resource, time, from, to.

@@ -78,7 +78,7 @@ async fn a_sweep_cut_after_every_page_goes_on_from_its_stored_cursor() {
         let (mut cursor, mut kept) = (Cursor::default(), Vec::new());
         for restart in 0_i32.. {
             let later = now() + TimeDelta::seconds(restart.into());
-            let sweep = connector.begin(&cursor, later);
+            let sweep = connector.begin(&stage.stream, &cursor, later);
             assert!(cursor.sweep.as_ref().is_none_or(|cut| *cut == sweep), "it goes on where it was cut");
             let page = stage.round(sweep).await.page;
             let text = serde_json::to_string(&cursor.after(page.next.clone())).unwrap();
@@ -104,7 +104,7 @@ async fn a_second_sweep_reads_what_changed_and_leaves_the_rest_alone() {
         let later = now() + TimeDelta::hours(7);
         stage.service.set_now(later);
         assert!(stage.service.update_case(3, later - TimeDelta::hours(1)));
-        let second = stage.sweep(connector.begin(&cursor, later)).await;
+        let second = stage.sweep(connector.begin(&stage.stream, &cursor, later)).await;
         let met: HashSet<_> =
             pages(&second).flat_map(|page| &page.cases).map(|case| case.id.as_str()).collect();
         let changed = stage.service.cases()[3].clone().unwrap();

@@ -102,7 +102,7 @@ pub fn ids(page: &Page) -> impl Iterator<Item = &str> {
 pub fn strings(page: &Page) -> impl Iterator<Item = &str> {
     let names = page.names.iter().map(|named| named.name.as_str());
     let tokens = page.next.pending.iter().filter_map(|left| left.page.as_deref());
-    let next = page.next.after().into_iter().chain([page.next.since.as_str()]);
+    let next = page.next.windows.iter().flat_map(|it| it.after().into_iter().chain([it.since.as_str()]));
     ids(page).chain(names).chain(tokens).chain(next).chain(page.next.skipped.keys().map(String::as_str))
 }
 

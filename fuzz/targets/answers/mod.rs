@@ -13,7 +13,7 @@ pub fn feed(tool: &str, stream: &str, left: &[&str], input: &[u8]) {
     let kind = ("content-type".to_owned(), "application/json; charset=utf-8".to_owned());
     let status = STATUSES[usize::from(first >> 6)];
     let answer = Answer::new(status, vec![kind], body.to_vec());
-    let at = asking(connector, left.get(usize::from(first & 0x3f)).copied());
+    let at = asking(connector, &stream, left.get(usize::from(first & 0x3f)).copied());
     drop(connector.refusal(&answer));
     if let Ok(account) = connector.account(&answer) {
         assert!(is_id(&account.id));
@@ -26,11 +26,11 @@ pub fn feed(tool: &str, stream: &str, left: &[&str], input: &[u8]) {
 }
 
 /// A sweep at which one question is to be asked.
-fn asking(connector: &dyn Connector, left: Option<&str>) -> Sweep {
-    let mut at = connector.begin(&Cursor::default(), DateTime::UNIX_EPOCH);
+fn asking(connector: &dyn Connector, stream: &Stream, left: Option<&str>) -> Sweep {
+    let mut at = connector.begin(stream, &Cursor::default(), DateTime::UNIX_EPOCH);
     at.pending.clear();
     if let Some(operation) = left {
-        at.page = Place::End;
+        at.windows.iter_mut().for_each(|it| it.page = Place::End);
         let (operation, cases) = (operation.to_owned(), vec!["10001".to_owned()]);
         at.pending.push(Pending { operation, cases, page: None });
     }

@@ -157,7 +157,7 @@ fn token(settings: &Settings, connector: &'static dyn Connector) -> Result<Secre
     let contract = connector.contract();
     let stdin = std::io::stdin();
     let typed = if stdin.is_terminal() {
-        settings.remark(&format!("{}: {}, with:", contract.title, contract.credential));
+        settings.remark(&format!("{}: {}, with:", contract.title, super::contract::credentials(contract)));
         for scope in contract.scopes {
             settings.remark(&format!("  {}: {}", scope.name, scope.why));
         }

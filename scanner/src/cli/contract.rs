@@ -4,7 +4,7 @@ use super::{End, format};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use twinflow_connectors::{ALL, Body, Connector, Contract, Operation};
+use twinflow_connectors::{ALL, Body, Connector, Contract, Operation, SignIn};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args) -> Result<End> {
 }
 
 fn in_short(contract: &Contract) -> String {
-    let mut text = format!("{}: {}\n", contract.title, contract.credential);
+    let mut text = format!("{}: {}\n", contract.title, credentials(contract));
     let mut section = |heading: &str, lines: Vec<String>| {
         text += &format!("\n  {heading}\n");
         lines.iter().for_each(|line| text += &format!("    {line}\n"));
@@ -78,12 +78,21 @@ fn as_json(contract: &Contract) -> Value {
         "tool": contract.tool,
         "base_url": contract.base_url,
         "stream": contract.stream,
-        "credential": contract.credential,
+        "credential": credentials(contract),
         "scopes": contract.scopes.iter().map(|it| json!({ "name": it.name, "why": it.why })).collect::<Vec<_>>(),
         "operations": operations.collect::<Vec<_>>(),
         "stored": contract.stored,
         "never": contract.never,
     })
+}
+
+/// The ways in, in words.
+pub(super) fn credentials(contract: &Contract) -> String {
+    let ways = contract.sign_ins.iter().map(|way| match way {
+        SignIn::Token { what } | SignIn::Basic { what, .. } => *what,
+        SignIn::OAuth(_) => "OAuth 2.0, by consent",
+    });
+    ways.collect::<Vec<_>>().join("; or ")
 }
 
 fn body(operation: &Operation) -> Value {
@@ -97,7 +106,9 @@ fn body(operation: &Operation) -> Value {
 fn markdown(contract: &Contract) -> String {
     let mut text = format!(
         "## {}\n\nCredential: {}. A stream is {}.\n",
-        contract.title, contract.credential, contract.stream
+        contract.title,
+        credentials(contract),
+        contract.stream
     );
     text.push_str("\n| Scope | Why |\n| --- | --- |\n");
     contract.scopes.iter().for_each(|it| text += &format!("| `{}` | {} |\n", it.name, it.why));

@@ -49,6 +49,7 @@ pub(super) struct Follower<'a> {
     stream: Stream,
     /// Of the last sweep that was done.
     mark: Option<DateTime<Utc>>,
+    bookmark: Option<String>,
     progress: Progress,
     /// Of the page that is being got; what was got already has been counted with it.
     cost: Mutex<Cost>,
@@ -88,6 +89,7 @@ impl<'a> Follower<'a> {
             connection,
             stream,
             mark: None,
+            bookmark: None,
             progress: Progress::default(),
             cost: Mutex::default(),
             seen: Seen::default(),
@@ -117,7 +119,8 @@ impl<'a> Follower<'a> {
     async fn read_on(&mut self, followed: &FollowedStream) -> Result<End, End> {
         let mut cursor = followed.cursor.clone();
         self.mark = cursor.mark;
-        let sweep = self.connector.begin(&cursor, self.scanner.clock.now());
+        self.bookmark.clone_from(&cursor.bookmark);
+        let sweep = self.connector.begin(&self.stream, &cursor, self.scanner.clock.now());
         let mut turn = self.turn_unless_stopped(sweep).await?;
         loop {
             let next = turn.page.next.clone();
@@ -230,6 +233,8 @@ impl<'a> Follower<'a> {
             cursor,
             cases: &page.cases,
             events: &page.events,
+            revised: &page.revised,
+            withdrawn: &page.withdrawn,
             names,
             requests: turn.cost.requests,
             waited: turn.cost.waited,
@@ -252,7 +257,7 @@ impl<'a> Follower<'a> {
     fn kept(&mut self, new: u64, turn: &Turn, names: Vec<Named>) {
         self.written.extend(names.into_iter().map(|named| ((named.kind, named.id.clone()), named)));
         self.progress.cases += turn.page.cases.len() as u64;
-        self.progress.events += turn.page.events.len() as u64;
+        self.progress.events += (turn.page.events.len() + turn.page.revised.len()) as u64;
         self.progress.new += new;
         self.progress.pages += 1;
         self.progress.requests += turn.cost.requests;
@@ -267,14 +272,15 @@ impl<'a> Follower<'a> {
 
     /// The sweep itself, or a fresh one if it has waited too long.
     fn still(&self, sweep: &Sweep) -> Sweep {
-        let cursor = Cursor { mark: self.mark, sweep: Some(sweep.clone()) };
-        self.connector.begin(&cursor, self.scanner.clock.now())
+        let cursor = Cursor { mark: self.mark, bookmark: self.bookmark.clone(), sweep: Some(sweep.clone()) };
+        self.connector.begin(&self.stream, &cursor, self.scanner.clock.now())
     }
 
     /// A fresh sweep from what this one had reached.
     fn started_over(&self, sweep: &Sweep) -> Sweep {
-        let from = Cursor { mark: self.mark.max(sweep.reached), sweep: None };
-        self.connector.begin(&from, self.scanner.clock.now()).in_place_of(sweep)
+        let mark = self.mark.max(sweep.reached);
+        let from = Cursor { mark, bookmark: self.bookmark.clone(), sweep: None };
+        self.connector.begin(&self.stream, &from, self.scanner.clock.now()).in_place_of(sweep)
     }
 
     async fn wait(&self, wait: Duration, why: String) {
@@ -372,20 +378,25 @@ impl Seen {
             *self = Self { sweep: self.sweep, ..Self::default() };
         }
         let place = digest(|hash| {
-            page.next.after().hash(hash);
+            page.next
+                .windows
+                .iter()
+                .for_each(|window| (&window.since, window.is_done(), window.after()).hash(hash));
+            page.next.carried.hash(hash);
             page.next.pending.iter().for_each(|left| (&left.cases, &left.page).hash(hash));
         });
         if !page.next.is_done() && !self.places.insert(place) {
             return Err(Failure::Loop);
         }
-        if page.cases.is_empty() && page.events.is_empty() {
+        if page.cases.is_empty() && page.events.is_empty() && page.revised.is_empty() {
             self.empty += 1;
             return if self.empty > EMPTY_PAGES { Err(Failure::Loop) } else { Ok(()) };
         }
         self.empty = 0;
         let content = digest(|hash| {
             page.cases.iter().for_each(|case| (&case.id, case.updated_at).hash(hash));
-            page.events.iter().for_each(|event| event.source.hash(hash));
+            let events = page.events.iter().chain(&page.revised);
+            events.for_each(|event| (&event.source, &event.from, &event.to).hash(hash));
         });
         if self.pages.insert(content) { Ok(()) } else { Err(Failure::Loop) }
     }

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use twinflow_connectors::{Event, Stream};
+use twinflow_connectors::{Activity, Event, Opaque, Stream, Withdrawn};
 use uuid::Uuid;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -105,10 +105,19 @@ fn newest_migration() -> i64 {
 /// Six bytes say which case, so that a page's events, which are those of a few cases, lie together in the index;
 /// the other ten say which happening: SHA-256 over the connection, the activity and the tool's own identity of it.
 pub fn event_id(connection: Uuid, event: &Event) -> Uuid {
-    let activity = event.activity.word().as_bytes();
-    let [c0, c1, c2, c3, c4, c5, ..] = digest([connection.as_bytes(), event.case.as_str().as_bytes()]);
+    happening_id(connection, &event.case, event.activity, &event.source)
+}
+
+/// The id it had as an event.
+fn withdrawn_id(connection: Uuid, it: &Withdrawn) -> Uuid {
+    happening_id(connection, &it.case, it.activity, &it.source)
+}
+
+fn happening_id(connection: Uuid, case: &Opaque, activity: Activity, source: &Opaque) -> Uuid {
+    let activity = activity.word().as_bytes();
+    let [c0, c1, c2, c3, c4, c5, ..] = digest([connection.as_bytes(), case.as_str().as_bytes()]);
     let [e0, e1, e2, e3, e4, e5, e6, e7, e8, e9, ..] =
-        digest([connection.as_bytes().as_slice(), activity, event.source.as_str().as_bytes()]);
+        digest([connection.as_bytes().as_slice(), activity, source.as_str().as_bytes()]);
     let bytes = [c0, c1, c2, c3, c4, c5, e0, e1, e2, e3, e4, e5, e6, e7, e8, e9];
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }

@@ -170,20 +170,31 @@ impl TenantTx {
         Ok(inserted.rows_affected())
     }
 
-    /// A case read again replaces what was known, unless that was newer.
+    /// How many of them there were.
+    async fn delete_events(&mut self, ids: &[Uuid]) -> Result<u64> {
+        let deleted = sqlx::query("DELETE FROM events WHERE tenant_id = $1 AND id = ANY($2)");
+        Ok(deleted.bind(self.tenant).bind(ids).execute(self.rows()).await?.rows_affected())
+    }
+
+    /// A case read again replaces what was known, unless that was newer; it began when the earliest says.
     async fn upsert_cases(&mut self, connection: Uuid, stream: &str, cases: &[Case]) -> Result<()> {
         sqlx::query(
             "INSERT INTO cases (tenant_id, connection_id, stream, id, key, created_at, updated_at, status, assignee,
                  priority)
-             SELECT DISTINCT ON (id) $1, $2, $3, id, key, created_at, updated_at, status, assignee, priority
+             SELECT DISTINCT ON (id) $1, $2, $3, id, key, min(created_at) OVER (PARTITION BY id), updated_at, status, assignee, priority
              FROM UNNEST($4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::text[],
                  $10::text[]) WITH ORDINALITY
                  AS c (id, key, created_at, updated_at, status, assignee, priority, place)
              ORDER BY id, updated_at DESC, place DESC
-             ON CONFLICT (tenant_id, connection_id, id) DO UPDATE SET stream = excluded.stream,
-                 key = excluded.key, updated_at = excluded.updated_at, status = excluded.status,
-                 assignee = excluded.assignee, priority = excluded.priority
-             WHERE excluded.updated_at >= cases.updated_at",
+             ON CONFLICT (tenant_id, connection_id, id) DO UPDATE SET
+                created_at = least(excluded.created_at, cases.created_at),
+                updated_at = greatest(excluded.updated_at, cases.updated_at),
+                stream = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.stream ELSE cases.stream END,
+                key = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.key ELSE cases.key END,
+                status = CASE WHEN excluded.updated_at >= cases.updated_at THEN coalesce(excluded.status, cases.status) ELSE cases.status END,
+                assignee = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.assignee ELSE cases.assignee END,
+                priority = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.priority ELSE cases.priority END
+            WHERE excluded.updated_at >= cases.updated_at OR excluded.created_at < cases.created_at",
         )
         .bind(self.tenant)
         .bind(connection)

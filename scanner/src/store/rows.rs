@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use twinflow_connectors::{Case, Cursor, Event, Kind, Named, Stage};
+use twinflow_connectors::{Case, Cursor, Event, Kind, Named, Stage, Withdrawn};
 use uuid::Uuid;
 
 /// One tool of one tenant.
@@ -107,6 +107,8 @@ pub struct Kept<'a> {
     pub cursor: &'a Cursor,
     pub cases: &'a [Case],
     pub events: &'a [Event],
+    pub revised: &'a [Event],
+    pub withdrawn: &'a [Withdrawn],
     pub names: &'a [Named],
     pub requests: u64,
     pub waited: Duration,

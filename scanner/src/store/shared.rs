@@ -4,14 +4,14 @@
 use super::{Engine, TenantTx};
 use crate::store::{
     Claim, Connection, FollowedStream, Kept, KnownCase, LoggedEvent, Names, Outcome, Result, Scan, State,
-    Store, StoreError, Tally, Wanted,
+    Store, StoreError, Tally, Wanted, event_id, withdrawn_id,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
-use twinflow_connectors::{Cursor, Kind, Stage, Stream};
+use twinflow_connectors::{Cursor, Event, Kind, Stage, Stream, Withdrawn};
 use uuid::Uuid;
 
 /// A scan with its connection's names and the sums over its streams, newest first; `$which` narrows WHERE.
@@ -159,7 +159,8 @@ impl Store for Engine {
         let mut tx = self.write().await?;
         // First, so that a worker that has been superseded writes nothing.
         tx.hold(claim).await?;
-        let new = tx.insert_events(claim.connection, page.events).await?;
+        let new = tx.insert_events(claim.connection, page.events).await?
+            + tx.revise_events(claim.connection, page.revised, page.withdrawn).await?;
         tx.upsert_cases(claim.connection, page.stream, page.cases).await?;
         tx.upsert_names(claim.connection, page.names).await?;
         tx.set_cursor(claim.connection, page.stream, page.cursor).await?;
@@ -167,7 +168,7 @@ impl Store for Engine {
             pages: 1,
             requests: page.requests,
             cases: page.cases.len() as u64,
-            events_read: page.events.len() as u64,
+            events_read: (page.events.len() + page.revised.len()) as u64,
             events_new: new,
             waited: page.waited,
             skipped: page.skipped.clone(),
@@ -299,6 +300,23 @@ impl Store for Engine {
 }
 
 impl TenantTx {
+    /// Replaces what is known of happenings that are told anew; how many had not been known.
+    async fn revise_events(
+        &mut self,
+        connection: Uuid,
+        revised: &[Event],
+        withdrawn: &[Withdrawn],
+    ) -> Result<u64> {
+        if revised.is_empty() && withdrawn.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<_> = revised.iter().map(|it| event_id(connection, it)).collect();
+        let known = self.delete_events(&ids).await?;
+        let ids: Vec<_> = withdrawn.iter().map(|it| withdrawn_id(connection, it)).collect();
+        self.delete_events(&ids).await?;
+        Ok(self.insert_events(connection, revised).await?.saturating_sub(known))
+    }
+
     async fn insert_connection(&mut self, connection: &Connection) -> Result<()> {
         sqlx::query("INSERT INTO tenants (tenant_id, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(self.tenant)

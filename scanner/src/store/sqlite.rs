@@ -186,7 +186,21 @@ impl TenantTx {
         Ok(new)
     }
 
-    /// A case read again replaces what was known, unless that was newer.
+    /// How many of them there were.
+    async fn delete_events(&mut self, ids: &[Uuid]) -> Result<u64> {
+        let mut gone = 0;
+        for batch in ids.chunks(BATCH) {
+            let mut delete = QueryBuilder::new("DELETE FROM events WHERE tenant_id = ");
+            delete.push_bind(self.tenant).push(" AND id IN ");
+            delete.push_tuples(batch, |mut row, id| {
+                row.push_bind(*id);
+            });
+            gone += delete.build().persistent(false).execute(self.rows()).await?.rows_affected();
+        }
+        Ok(gone)
+    }
+
+    /// A case read again replaces what was known, unless that was newer; it began when the earliest says.
     async fn upsert_cases(&mut self, connection: Uuid, stream: &str, cases: &[Case]) -> Result<()> {
         for batch in cases.chunks(BATCH) {
             let mut insert = QueryBuilder::new(
@@ -206,10 +220,15 @@ impl TenantTx {
                     .push_bind(case.priority.as_ref().map(|id| id.as_str()));
             });
             insert.push(
-                " ON CONFLICT (tenant_id, connection_id, id) DO UPDATE SET stream = excluded.stream,
-                     key = excluded.key, updated_at = excluded.updated_at, status = excluded.status,
-                     assignee = excluded.assignee, priority = excluded.priority
-                 WHERE excluded.updated_at >= cases.updated_at",
+                " ON CONFLICT (tenant_id, connection_id, id) DO UPDATE SET
+                     created_at = min(excluded.created_at, cases.created_at),
+                     updated_at = max(excluded.updated_at, cases.updated_at),
+                     stream = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.stream ELSE cases.stream END,
+                     key = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.key ELSE cases.key END,
+                     status = CASE WHEN excluded.updated_at >= cases.updated_at THEN coalesce(excluded.status, cases.status) ELSE cases.status END,
+                     assignee = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.assignee ELSE cases.assignee END,
+                     priority = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.priority ELSE cases.priority END
+                 WHERE excluded.updated_at >= cases.updated_at OR excluded.created_at < cases.created_at",
             );
             insert.build().persistent(false).execute(self.rows()).await?;
         }

@@ -13,7 +13,7 @@ use twinflow::store::{
     event_id,
 };
 use twinflow_connectors::{
-    Activity, Case, Cursor, Event, Kind, Name, Named, Opaque, Pending, Place, Stage, Stream, Sweep,
+    Activity, Case, Cursor, Event, Kind, Name, Named, Opaque, Pending, Place, Stage, Stream, Sweep, Window,
 };
 use uuid::Uuid;
 
@@ -120,6 +120,8 @@ impl Page {
             cursor: &self.cursor,
             cases: &self.cases,
             events: &self.events,
+            revised: &[],
+            withdrawn: &[],
             names: &self.names,
             requests: self.requests,
             waited: self.waited,
@@ -195,8 +197,12 @@ fn named(kind: Kind, whose: &str, name: &str, stage: Option<Stage>) -> Named {
 }
 
 fn cursor(place: &str) -> Cursor {
-    let sweep = Sweep { page: Place::After(place.into()), ..Sweep::new(noon(), "since".into(), vec![]) };
-    Cursor { mark: Some(noon()), sweep: Some(sweep) }
+    let sweep = Sweep::new(noon(), vec![window("since", Place::After(place.into()))], vec![]);
+    Cursor { mark: Some(noon()), bookmark: None, sweep: Some(sweep) }
+}
+
+fn window(since: &str, page: Place) -> Window {
+    Window { operation: "issues".into(), since: since.into(), until: None, page }
 }
 
 fn ended(state: State) -> Outcome {
@@ -585,11 +591,19 @@ async fn a_cursor_comes_back_exactly_as_it_was_kept(world: World) {
     let connection = world.connected("github").await;
     let claim = world.claimed(&connection, LEASE).await;
     assert_eq!(world.followed(&connection).await.cursor, Cursor::default());
-    let place = |page| Sweep { page, ..Sweep::new(noon(), "2026-01-01 00:00".into(), vec![]) };
+    let place = |page| Sweep::new(noon(), vec![window("2026-01-01 00:00", page)], vec![]);
     let full = Sweep {
         began: time("2026-11-16T12:00:00.123456Z"),
-        since: "updated >= \"2026/01/01 00:00\" ' 🦀".into(),
-        page: Place::After("a \"token\" with \\ and \u{1F980} and \t".into()),
+        windows: vec![
+            window(
+                "updated >= \"2026/01/01 00:00\" ' 🦀",
+                Place::After("a \"token\" with \\ and \u{1F980} and \t".into()),
+            ),
+            Window { until: Some("z".into()), ..window("", Place::End) },
+        ],
+        upto: Some(noon()),
+        bookmark: Some("4711".into()),
+        carried: vec!["a|b".into()],
         reached: Some(time("1999-12-31T23:59:59.999999Z")),
         pending: vec![
             Pending { operation: "changelog".into(), cases: vec!["10063".into(), "é".into()], page: None },
@@ -600,7 +614,8 @@ async fn a_cursor_comes_back_exactly_as_it_was_kept(world: World) {
         skipped: [("an issue vanished".to_owned(), 3)].into(),
     };
     for sweep in [Some(full), Some(place(Place::First)), Some(place(Place::End)), None] {
-        let page = Page { cursor: Cursor { mark: Some(noon()), sweep }, ..Page::new() };
+        let page =
+            Page { cursor: Cursor { mark: Some(noon()), bookmark: Some("x".into()), sweep }, ..Page::new() };
         world.keep(&claim, &page).await.unwrap();
         assert_eq!(world.followed(&connection).await.cursor, page.cursor);
     }

@@ -111,6 +111,8 @@ async fn keep(store: &dyn Store, claim: &Claim, whose: &str) -> Result<u64, Stor
         cursor: &Cursor::default(),
         cases: &[case],
         events: &[event],
+        revised: &[],
+        withdrawn: &[],
         names: &[named],
         requests: 1,
         waited: Duration::ZERO,

@@ -47,7 +47,7 @@ async fn one(
     take: impl Fn(Page),
 ) -> Result<Figures> {
     let stream = connector.stream(name)?;
-    let mut sweep = connector.begin(&Cursor::default(), Clock::system().now());
+    let mut sweep = connector.begin(&stream, &Cursor::default(), Clock::system().now());
     let mut count = Figures::default();
     while !sweep.is_done() {
         let asked = connector.ask(&stream, &sweep)?;

@@ -112,7 +112,7 @@ impl Egress {
         };
         let mut sending = self
             .client
-            .request(method, self.pin.url(operation.path, request.query()))
+            .request(method, self.pin.url(request.path(), request.query()))
             .header(AUTHORIZATION, self.authorization.clone())
             .header(ACCEPT, "application/json");
         if let Some(body) = request.body() {
@@ -121,7 +121,7 @@ impl Egress {
         // Closed never: the semaphore lives as long as `self`.
         let _permit = self.permits.acquire().await.map_err(|_| SendError::NoClient)?;
         let response = sending.send().await.map_err(|error| self.complaint(&error))?;
-        self.receive(response).await
+        Ok(self.receive(response).await?.to(operation))
     }
 
     async fn receive(&self, mut response: reqwest::Response) -> Result<Answer, SendError> {

@@ -68,7 +68,7 @@ impl Allowed {
             return Err(bad());
         }
         let listed = self.0.iter().any(|it| it.origin() == base.origin());
-        let own = Url::parse(contract.base_url).is_ok_and(|it| it.origin() == base.origin());
+        let own = is_own(&base, contract);
         if listed || own {
             return Ok(Pin { base, listed });
         }
@@ -79,6 +79,14 @@ impl Allowed {
         };
         Err(NotAllowed::Unlisted(shown))
     }
+}
+
+/// Whether the tool itself lives there: at its one origin, or under a domain that is its own.
+fn is_own(base: &Url, contract: &Contract) -> bool {
+    let under = |suffix: &&str| base.host_str().is_some_and(|host| host.ends_with(*suffix));
+    let plain = base.scheme() == "https" && base.port().is_none();
+    Url::parse(contract.base_url).is_ok_and(|it| it.origin() == base.origin())
+        || (plain && contract.hosts_under.iter().any(under))
 }
 
 /// The one base URL a connection's requests are built on.
