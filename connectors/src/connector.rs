@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::contract::{Contract, Operation, Request};
 use crate::error::{Allowance, BadStream, ReadError, Refusal, Undeclared};
 use crate::event::{Case, Event, Name, Named, Opaque, Withdrawn};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -106,6 +106,17 @@ pub struct Window {
     #[serde(default)]
     pub until: Option<String>,
     pub page: Place,
+}
+
+/// Equal parts of the time between two moments, the last one open at its end: a first sweep reads them side by side.
+pub(crate) fn slices(
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    parts: u32,
+) -> impl Iterator<Item = (DateTime<Utc>, Option<DateTime<Utc>>)> {
+    let part = (to - from).max(TimeDelta::zero()) / i32::try_from(parts.max(1)).unwrap_or(i32::MAX);
+    let bound = move |nth: u32| from + part * i32::try_from(nth).unwrap_or(i32::MAX);
+    (0..parts).map(move |nth| (bound(nth), (nth + 1 < parts).then(|| bound(nth + 1))))
 }
 
 /// Which page of the list comes next.

@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "shared by the files beside it")]
 
 use chrono::{DateTime, TimeZone, Utc};
+use std::collections::BTreeMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use twinflow_connectors::{
@@ -234,11 +235,18 @@ pub fn truth(stage: &Stage) -> Vec<Happening> {
 
 /// What happened, by the events: each counts once however often it was read.
 pub fn told<'a>(pages: impl IntoIterator<Item = &'a Page>) -> Vec<Happening> {
-    let mut events: Vec<&Event> = pages.into_iter().flat_map(|page| &page.events).collect();
-    let known_by = |event: &&Event| (event.case.clone(), event.activity, event.source.clone());
-    events.sort_by_key(known_by);
-    events.dedup_by_key(|event| known_by(event));
-    let mut all: Vec<_> = events.into_iter().map(happening).collect();
+    let mut log = BTreeMap::new();
+    for page in pages {
+        let known_by = |event: &Event| (event.case.clone(), event.activity, event.source.clone());
+        for event in &page.events {
+            log.entry(known_by(event)).or_insert(event);
+        }
+        log.extend(page.revised.iter().map(|event| (known_by(event), event)));
+        for gone in &page.withdrawn {
+            log.remove(&(gone.case.clone(), gone.activity, gone.source.clone()));
+        }
+    }
+    let mut all: Vec<_> = log.into_values().map(happening).collect();
     all.sort();
     all
 }
