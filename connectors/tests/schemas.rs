@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::path::Path;
-use twinflow_connectors::{ALL, Body, Contract, Operation, Stream, find};
+use twinflow_connectors::{ALL, Body, Contract, Cursor, Operation, Stream, find};
 use twinflow_fixtures::github::SCHEMA;
 
 const BESIDE: &str = "../../shared/reference/schemas";
@@ -251,9 +251,11 @@ fn what_github_is_asked_for_is_this_and_nothing_else() {
 fn jira_bodies() -> Vec<(&'static Operation, Option<Value>)> {
     let jira = find("jira").unwrap();
     let mut requests = vec![jira.probe().unwrap()];
-    for stream in ["SHOP", "site"] {
+    let marks = [None, Some("2026-03-01T15:00:00Z".parse().unwrap())];
+    for (stream, mark) in ["SHOP", "site"].into_iter().flat_map(|stream| marks.map(|mark| (stream, mark))) {
         let stream: Stream = jira.stream(stream).unwrap();
-        let mut sweep = jira.begin(&stream, &Default::default(), "2026-03-04T15:00:00Z".parse().unwrap());
+        let cursor = Cursor { mark, ..Cursor::default() };
+        let mut sweep = jira.begin(&stream, &cursor, "2026-03-04T15:00:00Z".parse().unwrap());
         for operation in ["changelogs", "statuses"] {
             let pending: Value = json!({"operation": operation, "cases": ["10001"], "page": "50"});
             sweep.pending.push(serde_json::from_value(pending).unwrap());

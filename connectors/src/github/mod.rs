@@ -9,22 +9,28 @@
 //! <https://docs.github.com/en/graphql/reference/objects#issue>,
 //! <https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>
 
+mod read;
 mod refusal;
 mod wire;
 
 use crate::answer::Answer;
-use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep, Window};
+use crate::connector::{Account, Connector, Cursor, Page, Pending, Stream, Sweep, Window};
 use crate::contract::{Body, Contract, Method, Operation, Reads, Request, Scope, SignIn, Value};
 use crate::error::{BadStream, ReadError, Refusal, Undeclared};
-use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Token};
+use crate::event::Name;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use std::collections::BTreeMap;
+use read::{Reader, data};
 
 pub(crate) struct GitHub;
 
 /// Issues a page brings before anything is halved.
 const PAGE: u64 = 50;
-/// Timelines drained beside one page of issues. GitHub's secondary limits allow 100 requests at once for all
+/// The same in a first sweep, which has far more of them to read.
+const FIRST_PAGE: u64 = 100;
+/// The two ends a first sweep reads from, as an `OrderDirection`.
+const OLDEST_FIRST: &str = "ASC";
+const NEWEST_FIRST: &str = "DESC";
+/// Questions asked at a time. GitHub's secondary limits allow 100 requests at once for all
 /// that use the same token; this leaves nine tenths of them.
 const SIDE_BY_SIDE: usize = 8;
 /// How far behind the mark a sweep starts: what GitHub shows late is met again.
@@ -38,8 +44,29 @@ static ISSUES: Operation = Operation {
     path: "/graphql",
     query: &[],
     body: Body::GraphQl {
-        document: concat!(include_str!("issues.graphql"), include_str!("happening.graphql")),
+        document: concat!(
+            include_str!("issues.graphql"),
+            include_str!("issue.graphql"),
+            include_str!("happening.graphql")
+        ),
         variables: &["owner", "name", "first", "after", "since"],
+    },
+    reads: &[Reads::of::<wire::Reply<wire::IssuesData>>()],
+};
+
+static ISSUES_BY_AGE: Operation = Operation {
+    name: "issues_by_age",
+    why: "the same for a first scan, from the oldest and from the newest at once",
+    method: Method::Post,
+    path: "/graphql",
+    query: &[],
+    body: Body::GraphQl {
+        document: concat!(
+            include_str!("issues_by_age.graphql"),
+            include_str!("issue.graphql"),
+            include_str!("happening.graphql")
+        ),
+        variables: &["owner", "name", "first", "after", "direction"],
     },
     reads: &[Reads::of::<wire::Reply<wire::IssuesData>>()],
 };
@@ -80,7 +107,7 @@ static CONTRACT: Contract = Contract {
         Scope { name: "Issues: read", why: "the issues' states, people and times" },
         Scope { name: "Metadata: read", why: "GitHub adds it to every fine-grained token" },
     ],
-    operations: &[&ISSUES, &TIMELINE, &VIEWER],
+    operations: &[&ISSUES, &ISSUES_BY_AGE, &TIMELINE, &VIEWER],
     complaints: &[Reads::of::<wire::Complaint>()],
     stored: &[
         "issue id, number, state, times of creation and last update",
@@ -104,11 +131,19 @@ enum Step<'a> {
 
 /// What `ask` asks and `read` reads, in the same order.
 fn plan(at: &Sweep) -> impl Iterator<Item = Step<'_>> {
-    // Timelines first where many are left: they would pile up faster than they are drained.
-    let room = at.pending.len() <= SIDE_BY_SIDE;
-    let open = at.windows.iter().enumerate().filter(move |(_, it)| room && !it.is_done());
-    open.map(|(nth, window)| Step::Issues(nth, window))
-        .chain(at.pending.iter().take(SIDE_BY_SIDE).map(Step::Timeline))
+    let issues = open(at).map(|(nth, window)| Step::Issues(nth, window));
+    issues.chain(at.pending.iter().take(timelines(at)).map(Step::Timeline))
+}
+
+/// The lists that are read on. Timelines first where many are left: they would pile up faster than they are drained.
+fn open(at: &Sweep) -> impl Iterator<Item = (usize, &Window)> {
+    let room = at.pending.len() < SIDE_BY_SIDE;
+    at.windows.iter().enumerate().filter(move |(_, it)| room && !it.is_done())
+}
+
+/// How many timelines are drained beside them.
+fn timelines(at: &Sweep) -> usize {
+    at.pending.len().min(SIDE_BY_SIDE - open(at).count().min(SIDE_BY_SIDE))
 }
 
 impl Connector for GitHub {
@@ -144,8 +179,12 @@ impl Connector for GitHub {
 
     fn begin(&self, _: &Stream, at: &Cursor, now: DateTime<Utc>) -> Sweep {
         at.sweep.clone().unwrap_or_else(|| {
-            let since = at.mark.map_or(DateTime::UNIX_EPOCH, |mark| mark - OVERLAP);
-            let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+            let Some(mark) = at.mark else {
+                let ends = [OLDEST_FIRST, NEWEST_FIRST].map(|end| Window::new(&ISSUES_BY_AGE, end, None));
+                let carried = vec![String::new(); ends.len()];
+                return Sweep { upto: Some(now), carried, ..Sweep::new(now, ends.into(), vec![]) };
+            };
+            let since = (mark - OVERLAP).to_rfc3339_opts(SecondsFormat::Secs, true);
             Sweep::new(now, vec![Window::new(&ISSUES, since, None)], vec![])
         })
     }
@@ -154,13 +193,19 @@ impl Connector for GitHub {
         let (owner, name) = stream.name.split_once('/').unwrap_or((&stream.name, ""));
         plan(at)
             .map(|step| match step {
-                Step::Issues(_, window) => ISSUES.request(&[
-                    ("owner", Value::Text(owner)),
-                    ("name", Value::Text(name)),
-                    ("first", Value::Number(at.size(PAGE))),
-                    ("after", window.after().into()),
-                    ("since", Value::Text(&window.since)),
-                ]),
+                Step::Issues(_, window) => {
+                    let (operation, whole, bound) = match window.operation == ISSUES_BY_AGE.name {
+                        true => (&ISSUES_BY_AGE, FIRST_PAGE, "direction"),
+                        false => (&ISSUES, PAGE, "since"),
+                    };
+                    operation.request(&[
+                        ("owner", Value::Text(owner)),
+                        ("name", Value::Text(name)),
+                        ("first", Value::Number(at.size(whole))),
+                        ("after", window.after().into()),
+                        (bound, Value::Text(&window.since)),
+                    ])
+                }
                 Step::Timeline(pending) => TIMELINE.request(&[
                     ("id", pending.cases.first().map(String::as_str).into()),
                     ("after", pending.page.as_deref().into()),
@@ -175,8 +220,8 @@ impl Connector for GitHub {
             return Err(ReadError::Count(answers.len(), steps.len()));
         }
         let mut next = at.clone();
-        next.pending.drain(..at.pending.len().min(SIDE_BY_SIDE));
-        let mut reader = Reader { stream, page: Page::new(next), names: BTreeMap::new() };
+        next.pending.drain(..timelines(at));
+        let mut reader = Reader::new(stream, next);
         for (step, answer) in steps.into_iter().zip(answers) {
             match step {
                 Step::Issues(nth, _) => reader.issues(answer, nth)?,
@@ -189,175 +234,4 @@ impl Connector for GitHub {
     fn refusal(&self, answer: &Answer) -> Option<Refusal> {
         refusal::of(answer)
     }
-}
-
-/// Turns wire structs into a page.
-struct Reader<'a> {
-    stream: &'a Stream,
-    page: Page,
-    names: BTreeMap<Opaque, (Kind, Name)>,
-}
-
-impl Reader<'_> {
-    fn issues(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
-        let issues =
-            data::<wire::IssuesData>(answer)?.repository.ok_or(ReadError::Missing("data.repository"))?.issues;
-        for issue in issues.nodes {
-            self.issue(issue)?;
-        }
-        self.page.next.saw(&self.page.cases);
-        let place = next(issues.page_info)?.map_or(Place::End, Place::After);
-        self.page.next.turn(nth, place);
-        Ok(())
-    }
-
-    fn issue(&mut self, issue: wire::Issue) -> Result<(), ReadError> {
-        let key = Opaque::new(format!("{}#{}", self.stream.name, issue.number));
-        let author = issue.author.map(|who| self.person(who));
-        self.page.events.push(Event {
-            case: issue.id.clone(),
-            activity: Activity::Created,
-            resource: author,
-            at: issue.created_at.0,
-            from: None,
-            to: None,
-            source: issue.id.clone(),
-            turn: 0,
-        });
-        self.happenings(&issue.id, issue.timeline_items.nodes);
-        if let Some(page) = next(issue.timeline_items.page_info)? {
-            self.drain_later(issue.id.as_str(), page);
-        }
-        self.page.cases.push(Case {
-            key: key.ok_or(ReadError::Missing("a usable issue number"))?,
-            id: issue.id,
-            created_at: issue.created_at.0,
-            updated_at: issue.updated_at.0,
-            status: Some(status(issue.state.as_str(), issue.state_reason.as_ref())),
-            assignee: None,
-            priority: None,
-        });
-        Ok(())
-    }
-
-    fn timeline(&mut self, answer: &Answer, pending: &Pending) -> Result<(), ReadError> {
-        let case =
-            pending.cases.first().cloned().and_then(Opaque::new).ok_or(ReadError::Missing("a case"))?;
-        let node = data::<wire::TimelineData>(answer)?.node;
-        if node.as_ref().and_then(|node| node.id.as_ref()).is_some_and(|id| *id != case) {
-            return Err(ReadError::Missing("the issue that was asked for"));
-        }
-        // The issue was deleted or moved out of sight since its page was read.
-        let Some(timeline) = node.and_then(|node| node.timeline_items) else {
-            self.page.next.skip("an issue vanished before its whole history was read");
-            return Ok(());
-        };
-        self.happenings(&case, timeline.nodes);
-        if let Some(page) = next(timeline.page_info)? {
-            self.drain_later(case.as_str(), page);
-        }
-        Ok(())
-    }
-
-    fn drain_later(&mut self, case: &str, page: String) {
-        let operation = TIMELINE.name.to_owned();
-        self.page.next.pending.push(Pending { operation, cases: vec![case.to_owned()], page: Some(page) });
-    }
-
-    fn happenings(&mut self, case: &Opaque, happenings: Vec<wire::Happening>) {
-        for happening in happenings {
-            let resource = happening.actor.map(|who| self.person(who));
-            let assignee = happening.assignee.map(|who| self.person(who));
-            let label = happening.label.map(|label| self.label(label));
-            let (activity, from, to) = match happening.kind.as_str() {
-                "AssignedEvent" => (Activity::Assigned, None, assignee),
-                "UnassignedEvent" => (Activity::Unassigned, assignee, None),
-                "LabeledEvent" => (Activity::Labelled, None, label),
-                "UnlabeledEvent" => (Activity::Unlabelled, label, None),
-                "ClosedEvent" => {
-                    let to = status("CLOSED", happening.state_reason.as_ref());
-                    (Activity::StatusChanged, Some(Opaque::known(OPEN)), Some(to))
-                }
-                "ReopenedEvent" => (Activity::StatusChanged, None, Some(Opaque::known(OPEN))),
-                "LockedEvent" => (Activity::Locked, None, None),
-                "UnlockedEvent" => (Activity::Unlocked, None, None),
-                "TransferredEvent" => (Activity::Moved, None, None),
-                "MarkedAsDuplicateEvent" => (Activity::DuplicateMarked, None, None),
-                "UnmarkedAsDuplicateEvent" => (Activity::DuplicateUnmarked, None, None),
-                // Only these were asked for.
-                _ => {
-                    self.page.next.skip("an issue's history has items of a kind that was not asked for");
-                    continue;
-                }
-            };
-            let (case, source) = (case.clone(), happening.id);
-            self.page.events.push(Event {
-                case,
-                activity,
-                resource,
-                at: happening.created_at.0,
-                from,
-                to,
-                source,
-                turn: 0,
-            });
-        }
-    }
-
-    fn person(&mut self, who: wire::Who) -> Opaque {
-        if let Some(login) = who.login {
-            self.names.insert(who.id.clone(), (Kind::Person, login));
-        }
-        who.id
-    }
-
-    fn label(&mut self, label: wire::Label) -> Opaque {
-        self.names.insert(label.id.clone(), (Kind::Label, label.name));
-        label.id
-    }
-
-    fn finish(mut self) -> Page {
-        let named = self.names.into_iter().map(|(id, (kind, name))| Named { kind, id, name, stage: None });
-        self.page.names = named.chain(statuses()).collect();
-        self.page
-    }
-}
-
-fn data<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, ReadError> {
-    answer.json::<wire::Reply<T>>()?.data.ok_or(ReadError::Missing("data"))
-}
-
-fn next(info: wire::PageInfo) -> Result<Option<String>, ReadError> {
-    match (info.has_next_page, info.end_cursor.and_then(Token::text)) {
-        (false, _) => Ok(None),
-        (true, Some(token)) => Ok(Some(token)),
-        (true, None) => Err(ReadError::Missing("pageInfo.endCursor")),
-    }
-}
-
-/// GitHub knows two states and a reason; a status here is the reason of a closed issue.
-const STATUSES: &[(&str, &str, Stage)] = &[
-    (OPEN, "Open", Stage::ToDo),
-    ("completed", "Completed", Stage::Done),
-    ("not_planned", "Not planned", Stage::Done),
-    ("duplicate", "Duplicate", Stage::Done),
-];
-
-fn status(state: &str, reason: Option<&Opaque>) -> Opaque {
-    let id = match (state, reason.map(Opaque::as_str)) {
-        ("CLOSED", Some("NOT_PLANNED")) => "not_planned",
-        ("CLOSED", Some("DUPLICATE")) => "duplicate",
-        ("CLOSED", _) => "completed",
-        _ => OPEN,
-    };
-    Opaque::known(id)
-}
-
-fn statuses() -> impl Iterator<Item = Named> {
-    STATUSES.iter().map(|(id, name, stage)| Named {
-        kind: Kind::Status,
-        id: Opaque::known(id),
-        name: Name::new(name),
-        stage: Some(*stage),
-    })
 }

@@ -11,22 +11,23 @@
 //! <https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issue-search/>,
 //! <https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issues/> (bulk fetch changelogs)
 
+mod read;
 mod refusal;
 mod wire;
 
 use crate::answer::Answer;
-use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep, Window};
+use crate::connector::{Account, Connector, Cursor, Page, Pending, Stream, Sweep, Window, slices};
 use crate::contract::{Body, Contract, Method, Operation, Reads, Request, Scope, SignIn, Value};
 use crate::error::{BadStream, ReadError, Refusal, Undeclared};
-use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Token};
+use crate::event::Name;
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::BTreeMap;
+use read::Reader;
 
 pub(crate) struct Jira;
 
 /// Issues a page brings before anything is halved.
 const PAGE: u64 = 100;
-const SIDE_BY_SIDE: usize = 4;
+const SIDE_BY_SIDE: usize = 8;
 /// What the search index shows late, and clocks that differ.
 const OVERLAP: TimeDelta = TimeDelta::minutes(15);
 /// How near a bound may come to what was read: the tool's clock and ours differ.
@@ -34,7 +35,13 @@ const MARGIN: TimeDelta = TimeDelta::minutes(5);
 /// Page tokens expire after seven days.
 const TOKEN_KEEPS: TimeDelta = TimeDelta::days(6);
 const THE_WHOLE_SITE: &str = "site";
-const FROM_THE_FIRST: &str = "1970-01-01";
+/// Bounds that no issue's creation lies beyond.
+const BEFORE_ALL: &str = "1970-01-01 00:00";
+const AFTER_ALL: &str = "2199-12-31 00:00";
+/// Parts a first sweep is read in. More than are read at a time, so that a busy month does not hold up the rest.
+const SLICES: u32 = 24;
+/// Searches asked at a time.
+const SEARCHES: usize = 4;
 
 static SEARCH_PROJECT: Operation = Operation {
     name: "search_project",
@@ -53,6 +60,26 @@ static SEARCH_SITE: Operation = Operation {
     path: "/rest/api/3/search/jql",
     query: &[],
     body: Body::Json(include_str!("search_site.json")),
+    reads: &[Reads::of::<wire::Found>()],
+};
+
+static BACKFILL_PROJECT: Operation = Operation {
+    name: "backfill_project",
+    why: "the issues of a project by their time of creation, for a first scan in parts",
+    method: Method::Post,
+    path: "/rest/api/3/search/jql",
+    query: &[],
+    body: Body::Json(include_str!("backfill_project.json")),
+    reads: &[Reads::of::<wire::Found>()],
+};
+
+static BACKFILL_SITE: Operation = Operation {
+    name: "backfill_site",
+    why: "the issues of the site by their time of creation, for a first scan in parts",
+    method: Method::Post,
+    path: "/rest/api/3/search/jql",
+    query: &[],
+    body: Body::Json(include_str!("backfill_site.json")),
     reads: &[Reads::of::<wire::Found>()],
 };
 
@@ -97,7 +124,15 @@ static CONTRACT: Contract = Contract {
         Scope { name: "read:jira-work", why: "issues' states, times and change logs; statuses" },
         Scope { name: "read:jira-user", why: "whose token it is" },
     ],
-    operations: &[&SEARCH_PROJECT, &SEARCH_SITE, &CHANGELOGS, &STATUSES, &MYSELF],
+    operations: &[
+        &SEARCH_PROJECT,
+        &SEARCH_SITE,
+        &BACKFILL_PROJECT,
+        &BACKFILL_SITE,
+        &CHANGELOGS,
+        &STATUSES,
+        &MYSELF,
+    ],
     complaints: &[Reads::of::<wire::Complaint>()],
     stored: &[
         "issue id, key, status, assignee, priority, times of creation and last update",
@@ -113,15 +148,47 @@ static CONTRACT: Contract = Contract {
 };
 
 enum Step<'a> {
+    /// Since when there are issues.
+    Oldest,
     Search(usize, &'a Window),
     Left(&'a Pending),
 }
 
 /// What `ask` asks and `read` reads, in the same order.
 fn plan(at: &Sweep) -> impl Iterator<Item = Step<'_>> {
-    let open = at.windows.iter().enumerate().filter(|(_, it)| !it.is_done());
-    open.map(|(nth, window)| Step::Search(nth, window))
-        .chain(at.pending.iter().take(SIDE_BY_SIDE).map(Step::Left))
+    let open = at.windows.iter().enumerate().filter(|(_, it)| !it.is_done()).take(SEARCHES);
+    let search = |(nth, window)| if is_oldest(at) { Step::Oldest } else { Step::Search(nth, window) };
+    open.map(search).chain(at.pending.iter().take(left_asked(at)).map(Step::Left))
+}
+
+/// How many of the questions left over are asked beside the searches.
+fn left_asked(at: &Sweep) -> usize {
+    let searches = at.windows.iter().filter(|it| !it.is_done()).count().min(SEARCHES);
+    at.pending.len().min(SIDE_BY_SIDE - searches)
+}
+
+/// Whether a first sweep has yet to learn since when there are issues.
+fn is_oldest(at: &Sweep) -> bool {
+    at.upto.is_some() && at.windows.first().is_some_and(|it| it.until.is_none())
+}
+
+/// The time since then in parts. JQL takes these bounds in the time zone of the user's profile: whatever that is, it
+/// is the same for the end of one part and the beginning of the next.
+fn slices_since(oldest: DateTime<Utc>, at: &Sweep) -> Vec<Window> {
+    let Some(whole) = at.windows.first() else { return vec![] };
+    let bound = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M").to_string();
+    let mut parts: Vec<_> = slices(oldest, at.began, SLICES)
+        .map(|(since, until)| Window {
+            since: bound(since),
+            until: Some(until.map_or_else(|| AFTER_ALL.to_owned(), bound)),
+            ..whole.clone()
+        })
+        .collect();
+    if let Some(first) = parts.first_mut() {
+        first.since = BEFORE_ALL.to_owned();
+    }
+    parts.retain(|part| part.until.as_ref() != Some(&part.since));
+    parts
 }
 
 impl Connector for Jira {
@@ -160,18 +227,10 @@ impl Connector for Jira {
     }
 
     fn ask(&self, stream: &Stream, at: &Sweep) -> Result<Vec<Request>, Undeclared> {
-        let search = |window: &Window| {
-            let size = Value::Number(at.size(PAGE));
-            let (since, page) = (Value::Text(&window.since), Value::from(window.after()));
-            if window.operation == SEARCH_SITE.name {
-                return SEARCH_SITE.request(&[("since", since), ("size", size), ("page", page)]);
-            }
-            let project = Value::Text(&stream.name);
-            SEARCH_PROJECT.request(&[("project", project), ("since", since), ("size", size), ("page", page)])
-        };
         plan(at)
             .map(|step| match step {
-                Step::Search(_, window) => search(window),
+                Step::Oldest => search(stream, at.windows.first(), 1),
+                Step::Search(_, window) => search(stream, Some(window), at.size(PAGE)),
                 Step::Left(left) if left.operation == STATUSES.name => STATUSES.request(&[]),
                 Step::Left(left) => CHANGELOGS
                     .request(&[("issues", Value::List(&left.cases)), ("page", left.page.as_deref().into())]),
@@ -185,19 +244,17 @@ impl Connector for Jira {
             return Err(ReadError::Count(answers.len(), steps.len()));
         }
         let mut next = at.clone();
-        next.pending.drain(..at.pending.len().min(SIDE_BY_SIDE));
-        let mut reader = Reader { page: Page::new(next), names: BTreeMap::new() };
+        next.pending.drain(..left_asked(at));
+        let mut reader = Reader::new(next);
         for (step, answer) in steps.into_iter().zip(answers) {
             match step {
+                Step::Oldest => reader.oldest(answer)?,
                 Step::Search(nth, _) => reader.search(answer, nth)?,
-                Step::Left(left) if left.operation == STATUSES.name => {
-                    answer.json::<Vec<wire::Status>>()?.into_iter().for_each(|it| drop(reader.status(it)));
-                }
+                Step::Left(left) if left.operation == STATUSES.name => reader.statuses(answer)?,
                 Step::Left(left) => reader.changelogs(answer, left)?,
             }
         }
-        reader.page.names = reader.names.into_values().collect();
-        Ok(reader.page)
+        Ok(reader.finish())
     }
 
     fn refusal(&self, answer: &Answer) -> Option<Refusal> {
@@ -219,148 +276,29 @@ fn still_good(cut: &Sweep, mark: Option<DateTime<Utc>>, now: DateTime<Utc>) -> b
 /// Everything that changed since `from`, after the dictionary of statuses. Priorities have one, too, but it takes
 /// a scope that administers Jira; their names come with the issues instead.
 fn sweep_from(stream: &Stream, from: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Sweep {
-    let since = from.map_or(FROM_THE_FIRST.to_owned(), |from| {
-        format!("-{}m", ((now - from).num_minutes() + 1).max(1) + OVERLAP.num_minutes())
-    });
     let statuses = Pending { operation: STATUSES.name.to_owned(), cases: vec![], page: None };
-    let search = if stream.name == THE_WHOLE_SITE { &SEARCH_SITE } else { &SEARCH_PROJECT };
+    let whole_site = stream.name == THE_WHOLE_SITE;
+    let Some(from) = from else {
+        let backfill = if whole_site { &BACKFILL_SITE } else { &BACKFILL_PROJECT };
+        let sweep = Sweep::new(now, vec![Window::new(backfill, BEFORE_ALL, None)], vec![statuses]);
+        return Sweep { upto: Some(now), ..sweep };
+    };
+    let since = format!("-{}m", ((now - from).num_minutes() + 1).max(1) + OVERLAP.num_minutes());
+    let search = if whole_site { &SEARCH_SITE } else { &SEARCH_PROJECT };
     Sweep::new(now, vec![Window::new(search, since, None)], vec![statuses])
 }
 
-/// Turns wire structs into a page.
-struct Reader {
-    page: Page,
-    names: BTreeMap<(Kind, Opaque), Named>,
-}
-
-impl Reader {
-    fn search(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
-        let found: wire::Found = answer.json()?;
-        let issues: Vec<_> = found.issues.iter().map(|issue| issue.id.as_str().to_owned()).collect();
-        for issue in found.issues {
-            self.issue(issue);
-        }
-        self.page.next.saw(&self.page.cases);
-        if !issues.is_empty() {
-            let operation = CHANGELOGS.name.to_owned();
-            self.page.next.pending.push(Pending { operation, cases: issues, page: None });
-        }
-        let place = match found.next_page_token.and_then(Token::text) {
-            Some(token) if !found.is_last => Place::After(token),
-            _ if found.is_last => Place::End,
-            _ => return Err(ReadError::Missing("nextPageToken or isLast")),
-        };
-        self.page.next.turn(nth, place);
-        Ok(())
-    }
-
-    fn issue(&mut self, issue: wire::Issue) {
-        let fields = issue.fields;
-        let creator = fields.creator.and_then(|person| self.person(person));
-        let assignee = fields.assignee.and_then(|person| self.person(person));
-        let status = fields.status.map(|status| self.status(status));
-        let priority = fields.priority.map(|priority| self.priority(priority));
-        self.page.events.push(Event {
-            case: issue.id.clone(),
-            activity: Activity::Created,
-            resource: creator,
-            at: fields.created.0,
-            from: None,
-            to: None,
-            source: issue.id.clone(),
-            turn: 0,
-        });
-        self.page.cases.push(Case {
-            id: issue.id,
-            key: issue.key,
-            created_at: fields.created.0,
-            updated_at: fields.updated.0,
-            status,
-            assignee,
-            priority,
-        });
-    }
-
-    fn changelogs(&mut self, answer: &Answer, asked: &Pending) -> Result<(), ReadError> {
-        let answered: wire::Changelogs = answer.json()?;
-        for log in answered.issue_change_logs {
-            for history in log.change_histories {
-                self.history(&log.issue_id, history)?;
-            }
-        }
-        if let Some(token) = answered.next_page_token.and_then(Token::text) {
-            self.page.next.pending.push(Pending { page: Some(token), ..asked.clone() });
-        }
-        Ok(())
-    }
-
-    fn history(&mut self, case: &Opaque, history: wire::History) -> Result<(), ReadError> {
-        let author = history.author.and_then(|person| self.person(person));
-        // One history may change a field twice, and which other items come with it is not documented: an event
-        // is known by the field and its turn among the items of that field.
-        let mut turns = BTreeMap::new();
-        for item in history.items {
-            let Some(field) = item.field_id else { continue };
-            let Some((activity, from, to)) = meaning(field, item) else { continue };
-            let next: &mut i32 = turns.entry(field).or_default();
-            let turn = std::mem::replace(next, *next + 1);
-            let source = format!("{}:{turn}", history.id);
-            self.page.events.push(Event {
-                case: case.clone(),
-                activity,
-                resource: author.clone(),
-                at: history.created.0,
-                from,
-                to,
-                source: Opaque::new(source).ok_or(ReadError::Missing("a usable history id"))?,
-                turn,
-            });
-        }
-        Ok(())
-    }
-
-    fn person(&mut self, person: wire::Person) -> Option<Opaque> {
-        let id = person.account_id.0?;
-        if let Some(name) = person.display_name {
-            self.name(Kind::Person, &id, name, None);
-        }
-        Some(id)
-    }
-
-    fn status(&mut self, status: wire::Status) -> Opaque {
-        let stage = status.status_category.and_then(|category| match category.key.as_str() {
-            "new" => Some(Stage::ToDo),
-            "indeterminate" => Some(Stage::InProgress),
-            "done" => Some(Stage::Done),
-            _ => None,
-        });
-        self.name(Kind::Status, &status.id, status.name, stage);
-        status.id
-    }
-
-    fn priority(&mut self, priority: wire::Priority) -> Opaque {
-        self.name(Kind::Priority, &priority.id, priority.name, None);
-        priority.id
-    }
-
-    fn name(&mut self, kind: Kind, id: &Opaque, name: Name, stage: Option<Stage>) {
-        self.names.insert((kind, id.clone()), Named { kind, id: id.clone(), name, stage });
-    }
-}
-
-/// The event a change-log item stands for, if it is one of the followed fields.
-fn meaning(field: wire::Field, item: wire::Item) -> Option<(Activity, Option<Opaque>, Option<Opaque>)> {
-    let (from, to) = (item.from.0, item.to.0);
-    Some(match field {
-        wire::Field::Status => (Activity::StatusChanged, from, to),
-        wire::Field::Assignee if to.is_none() => (Activity::Unassigned, from, to),
-        wire::Field::Assignee => (Activity::Assigned, from, to),
-        wire::Field::Priority => (Activity::PriorityChanged, from, to),
-        // Labels have no ids; their names stand in the strings, which are not read.
-        wire::Field::Labels => (Activity::Labelled, None, None),
-        wire::Field::Resolution => (Activity::ResolutionChanged, from, to),
-        wire::Field::IssueType => (Activity::TypeChanged, from, to),
-        wire::Field::Project => (Activity::Moved, from, to),
-        wire::Field::Other => return None,
-    })
+/// One page of a list.
+fn search(stream: &Stream, window: Option<&Window>, size: u64) -> Result<Request, Undeclared> {
+    let operation = window.map_or("", |it| it.operation.as_str());
+    let searches = [&SEARCH_PROJECT, &SEARCH_SITE, &BACKFILL_PROJECT, &BACKFILL_SITE];
+    let search = searches.into_iter().find(|it| it.name == operation).unwrap_or(&SEARCH_PROJECT);
+    let until = window.and_then(|it| it.until.as_deref()).unwrap_or(AFTER_ALL);
+    search.request(&[
+        ("project", Value::Text(&stream.name)),
+        ("since", window.map(|it| it.since.as_str()).into()),
+        ("until", Value::Text(until)),
+        ("size", Value::Number(size)),
+        ("page", window.and_then(Window::after).into()),
+    ])
 }

@@ -27,6 +27,20 @@ struct Scene<'a> {
     seen: HashSet<String>,
 }
 
+/// The sweeps at which only one of its windows is open, or only one question is left.
+fn parts(at: &Sweep) -> impl Iterator<Item = Sweep> {
+    let one = |window: Option<usize>, left: Option<usize>| {
+        let mut part = at.clone();
+        for (_, it) in part.windows.iter_mut().enumerate().filter(|(nth, _)| Some(*nth) != window) {
+            it.page = Place::End;
+        }
+        part.pending = left.map(|nth| at.pending[nth].clone()).into_iter().collect();
+        part
+    };
+    let windows = (0..at.windows.len()).map(move |nth| one(Some(nth), None));
+    windows.chain((0..at.pending.len()).map(move |nth| one(None, Some(nth)))).collect::<Vec<_>>().into_iter()
+}
+
 impl<'a> Scene<'a> {
     fn all(stage: &'a Stage, rounds: &'a [Round]) -> Vec<Self> {
         let each = |round: &'a Round| (0..round.raws.len()).map(move |nth| Self::new(stage, round, nth));
@@ -34,19 +48,12 @@ impl<'a> Scene<'a> {
     }
 
     fn new(stage: &'a Stage, round: &'a Round, nth: usize) -> Self {
-        let mut at = round.at.clone();
-        let listed = at.windows.iter().filter(|it| !it.is_done()).count();
-        if nth < listed {
-            at.pending.clear();
-            let open = at.windows.iter().filter(|it| !it.is_done()).nth(nth).cloned();
-            at.windows = open.into_iter().collect();
-        } else {
-            at.windows.iter_mut().for_each(|it| it.page = Place::End);
-            at.pending = vec![at.pending[nth - listed].clone()];
-        }
         let request = &round.requests[nth];
-        let alone = stage.connector.ask(&stage.stream, &at).unwrap();
-        assert_eq!(format!("{alone:?}"), format!("{:?}", [request]), "the same question, alone");
+        let asks_it_alone = |at: &Sweep| {
+            let alone = stage.connector.ask(&stage.stream, at).unwrap();
+            format!("{alone:?}") == format!("{:?}", [request])
+        };
+        let at = parts(&round.at).find(asks_it_alone).expect("the same question, alone");
         Self { stage, at, request, raw: &round.raws[nth], seen: HashSet::new() }
     }
 

@@ -39,7 +39,7 @@ fn lengthen(stage: &Stage, cases: impl Iterator<Item = usize>) {
 async fn long_timelines_are_drained_beside_the_following_pages() {
     let stage = stage(120).await;
     lengthen(&stage, 10..12);
-    let rounds = stage.sweep(stage.begin()).await;
+    let rounds = stage.sweep(stage.begin_later()).await;
     let operations: Vec<_> = rounds.iter().map(|round| round.operations()).collect();
     assert_eq!(operations[0], ["issues"]);
     assert!(operations[1..].iter().any(|round| round[0] == "issues" && round.contains(&"timeline")));
@@ -47,12 +47,12 @@ async fn long_timelines_are_drained_beside_the_following_pages() {
 }
 
 #[tokio::test]
-async fn no_more_than_nine_questions_are_asked_side_by_side() {
+async fn no_more_than_eight_questions_are_asked_side_by_side() {
     let stage = stage(60).await;
     lengthen(&stage, 0..30);
-    let rounds = stage.sweep(stage.begin()).await;
+    let rounds = stage.sweep(stage.begin_later()).await;
     let most = rounds.iter().map(|round| round.requests.len()).max();
-    assert!(most.is_some_and(|most| (8..=9).contains(&most)), "{most:?}");
+    assert!(most.is_some_and(|most| (7..=8).contains(&most)), "{most:?}");
     let left = rounds.iter().map(|round| round.page.next.pending.len()).max();
     assert!(left <= Some(50), "what is left to drain does not pile up over pages");
     assert!(rounds.iter().all(|round| round.page.next.is_done() || !round.requests.is_empty()));
@@ -62,7 +62,7 @@ async fn no_more_than_nine_questions_are_asked_side_by_side() {
 #[tokio::test]
 async fn an_issue_that_vanishes_before_its_history_is_drained_is_skipped_with_a_reason() {
     let stage = stage(10).await;
-    let first = stage.round(stage.begin()).await;
+    let first = stage.round(stage.begin_later()).await;
     assert_eq!(first.page.next.pending.len(), 1, "the fourth case is the long one");
     let gone = stage.service.delete_case(3).unwrap();
     assert_eq!(first.page.next.pending[0].cases, [gone]);
@@ -75,7 +75,7 @@ async fn an_issue_that_vanishes_before_its_history_is_drained_is_skipped_with_a_
 #[tokio::test]
 async fn an_issue_that_changes_while_pages_are_read_is_met_again_at_the_end() {
     let stage = stage(120).await;
-    let first = stage.round(stage.begin()).await;
+    let first = stage.round(stage.begin_later()).await;
     let moved = first.page.cases[0].id.to_string();
     let nth = stage.service.cases().iter().position(|id| *id == Some(moved.clone())).unwrap();
     assert!(stage.service.update_case(nth, now() + TimeDelta::seconds(30)));
@@ -85,18 +85,53 @@ async fn an_issue_that_changes_while_pages_are_read_is_met_again_at_the_end() {
     assert_eq!(told(pages(&rest).chain([&first.page])), truth(&stage));
 }
 
+#[tokio::test]
+async fn a_first_sweep_reads_from_both_ends_until_they_meet() {
+    for cases in [1, 99, 100, 101, 199, 200, 201, 450] {
+        let stage = stage(cases).await;
+        let rounds = stage.sweep(stage.begin()).await;
+        assert_eq!(told(pages(&rounds)), truth(&stage), "{cases} cases");
+        let lists = rounds.iter().flat_map(|it| it.operations()).filter(|it| *it == "issues_by_age").count();
+        assert!(lists <= 2 * cases.div_ceil(200) + 2, "{cases} cases took {lists} pages");
+        let cursor = Cursor::default().after(rounds.last().unwrap().page.next.clone());
+        assert_eq!((cursor.mark, cursor.sweep), (Some(now()), None));
+    }
+}
+
+#[tokio::test]
+async fn what_changes_while_a_first_sweep_reads_is_met_by_the_next() {
+    let stage = stage(450).await;
+    let first = stage.round(stage.begin()).await;
+    stage.service.set_now(now() + TimeDelta::minutes(5));
+    for nth in [3, 200, 449] {
+        assert!(stage.service.update_case(nth, now() + TimeDelta::minutes(1)));
+    }
+    stage.service.delete_case(0);
+    stage.service.delete_case(210);
+    stage.service.add_case(now() + TimeDelta::minutes(2));
+    let rest = stage.sweep(first.page.next.clone()).await;
+    let cursor = Cursor::default().after(rest.last().unwrap().page.next.clone());
+    let next = github().begin(&stage.stream, &cursor, now() + TimeDelta::minutes(5));
+    let second = stage.sweep(next).await;
+    let read = told([&first.page].into_iter().chain(pages(&rest)).chain(pages(&second)));
+    let lost: Vec<_> = truth(&stage).into_iter().filter(|fact| !read.contains(fact)).collect();
+    assert_eq!(lost, []);
+}
+
 fn shop() -> Stream {
     github().stream("acme/shop").unwrap()
 }
 
 #[test]
-fn a_sweep_starts_two_minutes_behind_the_mark_and_at_the_beginning_without_one() {
+fn a_sweep_starts_two_minutes_behind_the_mark_and_at_both_ends_without_one() {
     let mark = Some("2026-03-04T10:00:30Z".parse::<DateTime<Utc>>().unwrap());
     assert_eq!(
         github().begin(&shop(), &Cursor { mark, ..Cursor::default() }, now()).windows[0].since,
         "2026-03-04T09:58:30Z"
     );
-    assert_eq!(github().begin(&shop(), &Cursor::default(), now()).windows[0].since, "1970-01-01T00:00:00Z");
+    let first = github().begin(&shop(), &Cursor::default(), now());
+    let ends: Vec<_> = first.windows.iter().map(|window| window.since.as_str()).collect();
+    assert_eq!(ends, ["ASC", "DESC"]);
 }
 
 #[test]
@@ -124,7 +159,7 @@ async fn an_issue_closed_as_a_duplicate_or_not_planned_says_so() {
 #[tokio::test]
 async fn an_item_of_a_kind_that_was_not_asked_for_is_skipped_with_a_reason() {
     let stage = stage(2).await;
-    let round = stage.round(stage.begin()).await;
+    let round = stage.round(stage.begin_later()).await;
     let text = round.raws[0].text().replacen("\"LabeledEvent\"", "\"RenamedTitleEvent\"", 1);
     let answer = round.raws[0].answer_with(text.into_bytes());
     let page = github().read(&stage.stream, &round.at, &[answer]).unwrap();
@@ -135,7 +170,7 @@ async fn an_item_of_a_kind_that_was_not_asked_for_is_skipped_with_a_reason() {
 #[tokio::test]
 async fn a_page_that_promises_more_without_a_cursor_is_refused() {
     let stage = stage(60).await;
-    let round = stage.round(stage.begin()).await;
+    let round = stage.round(stage.begin_later()).await;
     let mut answer: Value = serde_json::from_str(round.raws[0].text()).unwrap();
     answer["data"]["repository"]["issues"]["pageInfo"]["endCursor"] = Value::Null;
     let answer = round.raws[0].answer_with(answer.to_string().into_bytes());

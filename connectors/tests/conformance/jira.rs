@@ -29,7 +29,8 @@ fn refusal(raw: &Raw) -> Option<Refusal> {
 
 /// A sweep at whose end only this is left to ask.
 fn left(operation: &str, cases: &[&str], page: Option<&str>) -> Sweep {
-    let mut sweep = jira().begin(&shop(), &Cursor::default(), now());
+    let long_ago = Cursor { mark: Some(now() - TimeDelta::days(900)), ..Cursor::default() };
+    let mut sweep = jira().begin(&shop(), &long_ago, now());
     let cases = cases.iter().map(|id| (*id).to_owned()).collect();
     sweep.windows[0].page = Place::End;
     sweep.pending = vec![Pending { operation: operation.to_owned(), cases, page: page.map(str::to_owned) }];
@@ -80,7 +81,7 @@ async fn all_three_shapes_of_a_time_are_understood_wherever_the_user_lives() {
 #[tokio::test]
 async fn a_history_repeated_across_pages_is_the_same_events() {
     let stage = stage(3, JiraSwitches::default()).await;
-    let whole = stage.sweep(stage.begin()).await;
+    let whole = stage.sweep(stage.begin_later()).await;
     let (round, nth) = changelogs_of(&whole);
     let logs: Value = serde_json::from_str(round.raws[nth].text()).unwrap();
     let logs = logs["issueChangeLogs"].as_array().unwrap();
@@ -130,7 +131,7 @@ async fn a_server_that_sends_smaller_pages_than_asked_for_is_read_to_the_end() {
     let switches =
         JiraSwitches { page_at_most: Some(7), repeats_across_pages: true, ..JiraSwitches::default() };
     let stage = stage(60, switches).await;
-    let rounds = stage.sweep(stage.begin()).await;
+    let rounds = stage.sweep(stage.begin_later()).await;
     assert!(rounds.len() >= 9);
     assert_eq!(told(pages(&rounds)), truth(&stage));
 }
@@ -246,7 +247,7 @@ fn the_relative_bound_grows_with_time_and_always_reaches_behind_the_mark() {
     }
     let clock_behind = minutes(&jira().begin(&shop(), &cursor, mark - TimeDelta::hours(1)).windows[0].since);
     assert!((15..=17).contains(&clock_behind));
-    assert_eq!(jira().begin(&shop(), &Cursor::default(), mark).windows[0].since, "1970-01-01");
+    assert_eq!(jira().begin(&shop(), &Cursor::default(), mark).windows[0].since, "1970-01-01 00:00");
 }
 
 #[test]
@@ -315,6 +316,65 @@ async fn a_sweep_cut_for_too_long_starts_over_and_misses_nothing() {
     assert!(told(pages(&whole)).iter().all(|happening| read.contains(happening)));
     let newest = pages(&whole).flat_map(|page| &page.cases).map(|case| case.updated_at).max();
     assert_eq!(cursor.mark, newest);
+}
+
+#[tokio::test]
+async fn a_first_sweep_reads_the_time_since_the_oldest_issue_in_parts() {
+    for (cases, offset) in [(0, 0), (1, 0), (2, 330), (40, -480), (450, 840)] {
+        let switches = JiraSwitches { user_offset_minutes: offset, ..JiraSwitches::default() };
+        let stage = stage(cases, switches).await;
+        let rounds = stage.sweep(stage.begin()).await;
+        assert_eq!(told(pages(&rounds)), truth(&stage), "{cases} cases");
+        assert!(rounds.iter().all(|round| round.requests.len() <= 8));
+        let cursor = Cursor::default().after(rounds.last().unwrap().page.next.clone());
+        assert_eq!((cursor.mark, cursor.sweep), (Some(now()), None));
+    }
+}
+
+#[tokio::test]
+async fn what_changes_while_a_first_sweep_reads_is_met_by_the_next() {
+    let stage = stage(450, JiraSwitches::default()).await;
+    let mut sweep = stage.begin();
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let page = stage.round(sweep).await.page;
+        sweep = page.next.clone();
+        kept.push(page);
+    }
+    stage.service.set_now(now() + TimeDelta::minutes(5));
+    for nth in [3, 200, 449] {
+        assert!(stage.service.update_case(nth, now() + TimeDelta::minutes(1)));
+    }
+    stage.service.delete_case(1);
+    stage.service.add_case(now() + TimeDelta::minutes(2));
+    let rest = stage.sweep(sweep).await;
+    let cursor = Cursor::default().after(rest.last().unwrap().page.next.clone());
+    let second = stage.sweep(jira().begin(&stage.stream, &cursor, now() + TimeDelta::minutes(5))).await;
+    let read = told(kept.iter().chain(pages(&rest)).chain(pages(&second)));
+    let lost: Vec<_> = truth(&stage).into_iter().filter(|fact| !read.contains(fact)).collect();
+    assert_eq!(lost, []);
+}
+
+#[tokio::test]
+async fn a_first_sweep_that_waited_too_long_reads_only_the_parts_that_were_not_done() {
+    let stage = stage(450, JiraSwitches::default()).await;
+    let mut sweep = stage.begin();
+    let mut kept = Vec::new();
+    while sweep.windows.iter().filter(|it| it.is_done()).count() < 8 {
+        let page = stage.round(sweep).await.page;
+        sweep = page.next.clone();
+        kept.push(page);
+    }
+    let done = sweep.windows.iter().filter(|it| it.is_done()).count();
+    let later = now() + TimeDelta::days(8);
+    stage.service.set_now(later);
+    let cursor = Cursor::default().after(sweep.clone());
+    let over = jira().begin(&stage.stream, &cursor, later);
+    assert_eq!(over.began, later);
+    assert_eq!(over.windows.iter().filter(|it| it.is_done()).count(), done);
+    assert_eq!(over.upto, sweep.upto, "what changed since the first beginning is met by the next sweep");
+    let rest = stage.sweep(over).await;
+    assert_eq!(told(kept.iter().chain(pages(&rest))), truth(&stage));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A connector, its pretend tool, and the wire between them.
 #![expect(unreachable_pub, reason = "shared by the files beside it")]
 
-use chrono::{DateTime, TimeZone, Utc};
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use std::collections::BTreeMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -70,6 +70,12 @@ impl Stage {
 
     pub fn begin(&self) -> Sweep {
         self.connector.begin(&self.stream, &Cursor::default(), now())
+    }
+
+    /// Not a first sweep, though one that reads everything: a mark of long ago.
+    pub fn begin_later(&self) -> Sweep {
+        let long_ago = Cursor { mark: Some(now() - TimeDelta::days(10_000)), ..Cursor::default() };
+        self.connector.begin(&self.stream, &long_ago, now())
     }
 
     pub async fn send(&self, request: &Request) -> Raw {
