@@ -199,6 +199,7 @@ impl Sweep {
             self.windows.clone_from(&cut.windows);
             self.windows.iter_mut().filter(|it| !it.is_done()).for_each(|it| it.page = Place::First);
             self.upto = cut.upto;
+            self.carried.clone_from(&cut.carried);
         }
         let left = cut.pending.iter().filter(|left| !left.cases.is_empty());
         self.pending.extend(left.map(|left| Pending { page: None, ..left.clone() }));

@@ -151,6 +151,7 @@ async fn scanner(service: &Service, database: &Path) -> Result<Scanner> {
         bounds: Bounds::default(),
         streams_side_by_side: 4,
         patience: Duration::from_secs(300),
+        reserve: 20,
         lease: Duration::from_secs(60),
     })
 }

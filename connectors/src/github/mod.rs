@@ -16,7 +16,7 @@ mod wire;
 use crate::answer::Answer;
 use crate::connector::{Account, Connector, Cursor, Page, Pending, Stream, Sweep, Window};
 use crate::contract::{Body, Contract, Method, Operation, Reads, Request, Scope, SignIn, Value};
-use crate::error::{BadStream, ReadError, Refusal, Undeclared};
+use crate::error::{Allowance, BadStream, ReadError, Refusal, Undeclared};
 use crate::event::Name;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use read::{Reader, data};
@@ -180,9 +180,9 @@ impl Connector for GitHub {
     fn begin(&self, _: &Stream, at: &Cursor, now: DateTime<Utc>) -> Sweep {
         at.sweep.clone().unwrap_or_else(|| {
             let Some(mark) = at.mark else {
-                let ends = [OLDEST_FIRST, NEWEST_FIRST].map(|end| Window::new(&ISSUES_BY_AGE, end, None));
-                let carried = vec![String::new(); ends.len()];
-                return Sweep { upto: Some(now), carried, ..Sweep::new(now, ends.into(), vec![]) };
+                let oldest_first = vec![Window::new(&ISSUES_BY_AGE, OLDEST_FIRST, None)];
+                let carried = vec![String::new()];
+                return Sweep { upto: Some(now), carried, ..Sweep::new(now, oldest_first, vec![]) };
             };
             let since = (mark - OVERLAP).to_rfc3339_opts(SecondsFormat::Secs, true);
             Sweep::new(now, vec![Window::new(&ISSUES, since, None)], vec![])
@@ -233,5 +233,9 @@ impl Connector for GitHub {
 
     fn refusal(&self, answer: &Answer) -> Option<Refusal> {
         refusal::of(answer)
+    }
+
+    fn allowance(&self, answer: &Answer) -> Option<Allowance> {
+        refusal::allowance(answer)
     }
 }

@@ -1,8 +1,8 @@
 //! What GitHub's answers mean.
 
-use super::{OPEN, TIMELINE, wire};
+use super::{ISSUES_BY_AGE, NEWEST_FIRST, OPEN, TIMELINE, wire};
 use crate::answer::Answer;
-use crate::connector::{Page, Pending, Place, Stream, Sweep};
+use crate::connector::{Page, Pending, Place, Stream, Sweep, Window};
 use crate::error::ReadError;
 use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Timestamp, Token};
 use chrono::{DateTime, Utc};
@@ -39,7 +39,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A first sweep reads from both ends, and is done when they have met or one has gone all the way.
+    /// A first sweep that is longer than a page reads from both ends, and is done when they have met or one has gone
+    /// all the way.
     fn approach(&mut self, nth: usize, came_to: Option<DateTime<Utc>>, place: Place) {
         let next = &mut self.page.next;
         if let (Some(place), Some(came_to)) = (next.carried.get_mut(nth), came_to) {
@@ -52,6 +53,9 @@ impl<'a> Reader<'a> {
         next.turn(nth, place);
         if met || all {
             next.windows.iter_mut().for_each(|window| window.page = Place::End);
+        } else if next.windows.len() == 1 {
+            next.windows.push(Window::new(&ISSUES_BY_AGE, NEWEST_FIRST, None));
+            next.carried.push(String::new());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::wire::{Complaint, Problem};
 use crate::answer::Answer;
-use crate::error::{ReadError, Refusal, Wait};
+use crate::error::{Allowance, ReadError, Refusal, Wait};
 use chrono::{TimeZone, Utc};
 
 pub(super) fn of(answer: &Answer) -> Option<Refusal> {
@@ -57,6 +57,17 @@ fn is_limit(answer: &Answer) -> bool {
     answer.retry_after().is_some()
         || answer.header("x-ratelimit-remaining") == Some("0")
         || answer.json::<Complaint>().is_ok_and(|complaint| complaint.message.is_some_and(|it| it.rate))
+}
+
+/// The points of the hour that are left.
+pub(super) fn allowance(answer: &Answer) -> Option<Allowance> {
+    let number = |name| answer.header(name)?.parse().ok();
+    let seconds = answer.header("x-ratelimit-reset")?.parse().ok()?;
+    Some(Allowance {
+        limit: number("x-ratelimit-limit")?,
+        remaining: number("x-ratelimit-remaining")?,
+        resets: Utc.timestamp_opt(seconds, 0).single().map_or(Wait::Unsaid, Wait::Until),
+    })
 }
 
 /// `retry-after`, else the reset of an exhausted quota, else unsaid.

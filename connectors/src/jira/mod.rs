@@ -16,9 +16,9 @@ mod refusal;
 mod wire;
 
 use crate::answer::Answer;
-use crate::connector::{Account, Connector, Cursor, Page, Pending, Stream, Sweep, Window, slices};
+use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep, Window, slices};
 use crate::contract::{Body, Contract, Method, Operation, Reads, Request, Scope, SignIn, Value};
-use crate::error::{BadStream, ReadError, Refusal, Undeclared};
+use crate::error::{Allowance, BadStream, ReadError, Refusal, Undeclared};
 use crate::event::Name;
 use chrono::{DateTime, TimeDelta, Utc};
 use read::Reader;
@@ -39,7 +39,9 @@ const THE_WHOLE_SITE: &str = "site";
 const BEFORE_ALL: &str = "1970-01-01 00:00";
 const AFTER_ALL: &str = "2199-12-31 00:00";
 /// Parts a first sweep is read in. More than are read at a time, so that a busy month does not hold up the rest.
-const SLICES: u32 = 24;
+const MOST_PARTS: u32 = 24;
+/// More than any time zone is behind UTC.
+const AHEAD_OF_UTC: TimeDelta = TimeDelta::hours(13);
 /// Searches asked at a time.
 const SEARCHES: usize = 4;
 
@@ -148,8 +150,6 @@ static CONTRACT: Contract = Contract {
 };
 
 enum Step<'a> {
-    /// Since when there are issues.
-    Oldest,
     Search(usize, &'a Window),
     Left(&'a Pending),
 }
@@ -157,8 +157,8 @@ enum Step<'a> {
 /// What `ask` asks and `read` reads, in the same order.
 fn plan(at: &Sweep) -> impl Iterator<Item = Step<'_>> {
     let open = at.windows.iter().enumerate().filter(|(_, it)| !it.is_done()).take(SEARCHES);
-    let search = |(nth, window)| if is_oldest(at) { Step::Oldest } else { Step::Search(nth, window) };
-    open.map(search).chain(at.pending.iter().take(left_asked(at)).map(Step::Left))
+    open.map(|(nth, window)| Step::Search(nth, window))
+        .chain(at.pending.iter().take(left_asked(at)).map(Step::Left))
 }
 
 /// How many of the questions left over are asked beside the searches.
@@ -167,26 +167,20 @@ fn left_asked(at: &Sweep) -> usize {
     at.pending.len().min(SIDE_BY_SIDE - searches)
 }
 
-/// Whether a first sweep has yet to learn since when there are issues.
-fn is_oldest(at: &Sweep) -> bool {
-    at.upto.is_some() && at.windows.first().is_some_and(|it| it.until.is_none())
-}
-
-/// The time since then in parts. JQL takes these bounds in the time zone of the user's profile: whatever that is, it
-/// is the same for the end of one part and the beginning of the next.
-fn slices_since(oldest: DateTime<Utc>, at: &Sweep) -> Vec<Window> {
-    let Some(whole) = at.windows.first() else { return vec![] };
+/// What is left of a first sweep after its first page, in parts: about two pages each, if the rest is as dense as the
+/// page was. JQL takes the bounds in the time zone of the user's profile: whatever that is, it is the same for the end
+/// of one part and the beginning of the next, and half a day behind the page's last issue no zone lies ahead of it.
+fn parts(whole: &Window, first: DateTime<Utc>, last: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Window> {
     let bound = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M").to_string();
-    let mut parts: Vec<_> = slices(oldest, at.began, SLICES)
-        .map(|(since, until)| Window {
-            since: bound(since),
-            until: Some(until.map_or_else(|| AFTER_ALL.to_owned(), bound)),
-            ..whole.clone()
-        })
-        .collect();
-    if let Some(first) = parts.first_mut() {
-        first.since = BEFORE_ALL.to_owned();
-    }
+    let pages = (now - last).num_minutes() / (last - first).num_minutes().max(1);
+    let count = u32::try_from(pages / 2).unwrap_or(MOST_PARTS).clamp(2, MOST_PARTS);
+    let part = |(since, until): (_, Option<_>)| Window {
+        since: bound(since),
+        until: Some(until.map_or_else(|| AFTER_ALL.to_owned(), bound)),
+        page: Place::First,
+        ..whole.clone()
+    };
+    let mut parts: Vec<_> = slices(last - AHEAD_OF_UTC, now, count).map(part).collect();
     parts.retain(|part| part.until.as_ref() != Some(&part.since));
     parts
 }
@@ -229,8 +223,7 @@ impl Connector for Jira {
     fn ask(&self, stream: &Stream, at: &Sweep) -> Result<Vec<Request>, Undeclared> {
         plan(at)
             .map(|step| match step {
-                Step::Oldest => search(stream, at.windows.first(), 1),
-                Step::Search(_, window) => search(stream, Some(window), at.size(PAGE)),
+                Step::Search(_, window) => search(stream, window, at.size(PAGE)),
                 Step::Left(left) if left.operation == STATUSES.name => STATUSES.request(&[]),
                 Step::Left(left) => CHANGELOGS
                     .request(&[("issues", Value::List(&left.cases)), ("page", left.page.as_deref().into())]),
@@ -248,7 +241,6 @@ impl Connector for Jira {
         let mut reader = Reader::new(next);
         for (step, answer) in steps.into_iter().zip(answers) {
             match step {
-                Step::Oldest => reader.oldest(answer)?,
                 Step::Search(nth, _) => reader.search(answer, nth)?,
                 Step::Left(left) if left.operation == STATUSES.name => reader.statuses(answer)?,
                 Step::Left(left) => reader.changelogs(answer, left)?,
@@ -259,6 +251,10 @@ impl Connector for Jira {
 
     fn refusal(&self, answer: &Answer) -> Option<Refusal> {
         refusal::of(answer)
+    }
+
+    fn allowance(&self, answer: &Answer) -> Option<Allowance> {
+        refusal::allowance(answer)
     }
 }
 
@@ -289,16 +285,14 @@ fn sweep_from(stream: &Stream, from: Option<DateTime<Utc>>, now: DateTime<Utc>) 
 }
 
 /// One page of a list.
-fn search(stream: &Stream, window: Option<&Window>, size: u64) -> Result<Request, Undeclared> {
-    let operation = window.map_or("", |it| it.operation.as_str());
+fn search(stream: &Stream, window: &Window, size: u64) -> Result<Request, Undeclared> {
     let searches = [&SEARCH_PROJECT, &SEARCH_SITE, &BACKFILL_PROJECT, &BACKFILL_SITE];
-    let search = searches.into_iter().find(|it| it.name == operation).unwrap_or(&SEARCH_PROJECT);
-    let until = window.and_then(|it| it.until.as_deref()).unwrap_or(AFTER_ALL);
+    let search = searches.into_iter().find(|it| it.name == window.operation).unwrap_or(&SEARCH_PROJECT);
     search.request(&[
         ("project", Value::Text(&stream.name)),
-        ("since", window.map(|it| it.since.as_str()).into()),
-        ("until", Value::Text(until)),
+        ("since", Value::Text(&window.since)),
+        ("until", Value::Text(window.until.as_deref().unwrap_or(AFTER_ALL))),
         ("size", Value::Number(size)),
-        ("page", window.and_then(Window::after).into()),
+        ("page", window.after().into()),
     ])
 }

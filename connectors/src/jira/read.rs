@@ -1,6 +1,6 @@
 //! What Jira's answers mean.
 
-use super::{CHANGELOGS, slices_since, wire};
+use super::{CHANGELOGS, parts, wire};
 use crate::answer::Answer;
 use crate::connector::{Page, Pending, Place, Sweep};
 use crate::error::ReadError;
@@ -28,17 +28,6 @@ impl Reader {
         Ok(())
     }
 
-    /// Where there is more than the oldest issue, the time since then is read in slices side by side.
-    pub(super) fn oldest(&mut self, answer: &Answer) -> Result<(), ReadError> {
-        let found: wire::Found = answer.json()?;
-        let next = &mut self.page.next;
-        next.windows = match found.issues.first() {
-            Some(oldest) => slices_since(oldest.fields.created.0, next),
-            None => vec![],
-        };
-        Ok(())
-    }
-
     pub(super) fn search(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
         let found: wire::Found = answer.json()?;
         let issues: Vec<_> = found.issues.iter().map(|issue| issue.id.as_str().to_owned()).collect();
@@ -46,23 +35,36 @@ impl Reader {
         for issue in found.issues {
             self.issue(issue);
         }
-        let cases = self.page.cases.get(before..).unwrap_or_default();
-        if self.page.next.upto.is_some() {
-            self.page.next.cases += cases.len() as u64;
-        } else {
-            self.page.next.saw(cases);
-        }
-        if !issues.is_empty() {
-            let operation = CHANGELOGS.name.to_owned();
-            self.page.next.pending.push(Pending { operation, cases: issues, page: None });
-        }
         let place = match found.next_page_token.and_then(Token::text) {
             Some(token) if !found.is_last => Place::After(token),
             _ if found.is_last => Place::End,
             _ => return Err(ReadError::Missing("nextPageToken or isLast")),
         };
-        self.page.next.turn(nth, place);
+        self.go_on(nth, place, before);
+        if !issues.is_empty() {
+            let operation = CHANGELOGS.name.to_owned();
+            self.page.next.pending.push(Pending { operation, cases: issues, page: None });
+        }
         Ok(())
+    }
+
+    /// Where the nth window goes on. The first page of a first sweep tells whether more pages follow, and what they
+    /// are divided into.
+    fn go_on(&mut self, nth: usize, place: Place, before: usize) {
+        let next = &mut self.page.next;
+        let cases = self.page.cases.get(before..).unwrap_or_default();
+        if next.upto.is_none() {
+            next.saw(cases);
+            return next.turn(nth, place);
+        }
+        next.cases += cases.len() as u64;
+        let whole = next.windows.get(nth).filter(|it| it.until.is_none() && place != Place::End).cloned();
+        match (whole, cases.first(), cases.last()) {
+            (Some(whole), Some(first), Some(last)) => {
+                next.windows = parts(&whole, first.created_at, last.created_at, next.began);
+            }
+            _ => next.turn(nth, place),
+        }
     }
 
     fn issue(&mut self, issue: wire::Issue) {

@@ -2,9 +2,9 @@
 
 use super::wire::Complaint;
 use crate::answer::Answer;
-use crate::error::{Refusal, Wait};
+use crate::error::{Allowance, Refusal, Wait};
 use crate::event::Timestamp;
-use chrono::{NaiveDateTime, Utc};
+use chrono::NaiveDateTime;
 
 pub(super) fn of(answer: &Answer) -> Option<Refusal> {
     match answer.status() {
@@ -24,13 +24,24 @@ fn names_no_project(answer: &Answer) -> bool {
     answer.json::<Complaint>().is_ok_and(|complaint| complaint.error_messages.iter().any(|m| m.0))
 }
 
-/// `Retry-After`, else the quota's reset, which Jira writes without seconds (`2026-03-26T16:00Z`).
+/// The points of the hour that are left, where Jira tells.
+pub(super) fn allowance(answer: &Answer) -> Option<Allowance> {
+    let number = |name| answer.header(name)?.parse().ok();
+    Some(Allowance {
+        limit: number("x-ratelimit-limit")?,
+        remaining: number("x-ratelimit-remaining")?,
+        resets: reset(answer).unwrap_or(Wait::Unsaid),
+    })
+}
+
 fn wait(answer: &Answer) -> Wait {
-    let reset = || {
-        let text = answer.header("x-ratelimit-reset")?;
-        let moment = Timestamp::parse(text).map(|moment| moment.0);
-        moment.or_else(|| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%MZ").ok().map(|t| t.and_utc()))
-    };
-    let until = |moment: chrono::DateTime<Utc>| Wait::Until(moment);
-    answer.retry_after().or_else(|| reset().map(until)).unwrap_or(Wait::Unsaid)
+    answer.retry_after().or_else(|| reset(answer)).unwrap_or(Wait::Unsaid)
+}
+
+/// When the quota starts anew, which Jira writes without seconds (`2026-03-26T16:00Z`).
+fn reset(answer: &Answer) -> Option<Wait> {
+    let text = answer.header("x-ratelimit-reset")?;
+    let whole = Timestamp::parse(text).map(|moment| moment.0);
+    let minute = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%MZ").ok().map(|it| it.and_utc());
+    whole.or_else(minute).map(Wait::Until)
 }

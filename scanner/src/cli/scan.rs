@@ -14,6 +14,9 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
+/// A fifth of every limit stays with the customer's other integrations.
+const RESERVE: u8 = 20;
+
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Ctrl-C stops after the page that is being kept; the next scan goes on from there.")]
 pub(super) struct Args {
@@ -22,6 +25,9 @@ pub(super) struct Args {
     /// The longest wait that is sat out, in seconds; what asks for more is deferred
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     patience: u64,
+    /// How much of a tool's limit is left to others that use it, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = RESERVE, value_parser = clap::value_parser!(u8).range(0..=95))]
+    reserve: u8,
     /// Streams of a connection followed at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     side_by_side: u8,
@@ -46,6 +52,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     let stop = StopCord::default();
     let scanner = Scanner {
         patience: Duration::from_secs(args.patience),
+        reserve: args.reserve,
         streams_side_by_side: args.side_by_side.into(),
         ..scanner(settings, &opened, stop.clone(), settings.is_embedded())?
     };
@@ -132,6 +139,7 @@ pub(crate) fn scanner(
         bounds: Bounds::default(),
         streams_side_by_side: 4,
         patience: Duration::from_secs(300),
+        reserve: RESERVE,
         lease: Duration::from_secs(60),
     })
 }

@@ -11,6 +11,9 @@ pub enum Failure {
     /// The tool said no.
     #[error("{}", no(.0))]
     Refused(Refusal),
+    /// What is left of the tool's limit is meant for others.
+    #[error("only the reserve is left of the tool's limit")]
+    Reserve(Wait),
     /// The tool's answer could not be understood.
     #[error("{0}")]
     Unreadable(#[from] ReadError),
@@ -73,6 +76,7 @@ impl Failure {
     pub fn verdict(&self, at: Circumstances) -> Verdict {
         match self {
             Self::Refused(refusal) => refused(refusal, at),
+            Self::Reserve(resets) => reserved(*resets, at),
             // A cut or garbled answer may come whole the next time.
             Self::Unreadable(error) => again_or(at, format!("the answer could not be read: {error}")),
             Self::Unsent(error @ SendError::TooBig(_)) if at.halved < HALVINGS && at.tries < TRIES => {
@@ -112,6 +116,26 @@ fn refused(refusal: &Refusal, at: Circumstances) -> Verdict {
             why: "the tool does not accept the question; it may be of a version this program does not know".into(),
         },
         Refusal::TooMuch | Refusal::Trouble(_) => again_or(at, no(refusal)),
+    }
+}
+
+/// A limit that does not say when it starts anew is one of a day that rolls on: an hour brings some of it back.
+fn reserved(resets: Wait, at: Circumstances) -> Verdict {
+    let resets = if resets == Wait::Unsaid { Wait::For(UNSAID * 60) } else { resets };
+    match slow_down(resets, at) {
+        Verdict::Again { after, .. } => {
+            Verdict::Again { after, why: "the rest of the tool's limit is left to others".into() }
+        }
+        Verdict::Defer { until, .. } => {
+            let shown = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+            Verdict::Defer {
+                until,
+                why: format!(
+                    "until {shown} the rest of the tool's limit is left to others; --reserve says how much"
+                ),
+            }
+        }
+        other => other,
     }
 }
 
@@ -203,6 +227,15 @@ mod tests {
         let unsaid = Failure::Refused(Refusal::SlowDown(Wait::Unsaid));
         let waits = [1, 2, 3].map(|tries| after(&unsaid.verdict(Circumstances { tries, ..first() })));
         assert_eq!(waits, [60, 120, 240].map(|seconds| Some(Duration::from_secs(seconds))));
+    }
+
+    #[test]
+    fn what_is_left_to_others_is_waited_for_until_the_limit_starts_anew() {
+        let soon = Failure::Reserve(Wait::For(Duration::from_secs(20)));
+        assert_eq!(after(&soon.verdict(first())), Some(Duration::from_secs(20)));
+        let until = first().now + Duration::from_secs(3600);
+        let unsaid = Failure::Reserve(Wait::Unsaid).verdict(first());
+        assert!(matches!(unsaid, Verdict::Defer { until: u, .. } if u == until));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use twinflow_connectors::{Answer, Connector, Cursor, Kind, Named, Opaque, Page, Stream, Sweep};
+use twinflow_connectors::{Answer, Connector, Cursor, Kind, Named, Opaque, Page, Stream, Sweep, Wait};
 
 /// How a stream ended in this scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,11 @@ pub(super) enum End {
 /// Empty pages in a row before a tool is taken to be going in circles.
 const EMPTY_PAGES: u32 = 50;
 
+/// Halved so often, every page holds one case.
+const SMALLEST: u8 = 63;
+/// Rounds after which a stream that still has something to ask about is not empty.
+const GLANCES: u32 = 5;
+
 pub(super) struct Follower<'a> {
     scanner: &'a Scanner,
     connector: &'static dyn Connector,
@@ -53,6 +58,8 @@ pub(super) struct Follower<'a> {
     progress: Progress,
     /// Of the page that is being got; what was got already has been counted with it.
     cost: Mutex<Cost>,
+    /// When the tool's limit starts anew, if only the reserve is left of it.
+    low: Mutex<Option<Wait>>,
     seen: Seen,
     written: HashMap<(Kind, Opaque), Named>,
 }
@@ -70,6 +77,13 @@ struct Turn {
 struct Cost {
     requests: u64,
     waited: Duration,
+}
+
+impl Cost {
+    fn add(&mut self, more: Self) {
+        self.requests += more.requests;
+        self.waited += more.waited;
+    }
 }
 
 impl<'a> Follower<'a> {
@@ -92,6 +106,7 @@ impl<'a> Follower<'a> {
             bookmark: None,
             progress: Progress::default(),
             cost: Mutex::default(),
+            low: Mutex::default(),
             seen: Seen::default(),
             written: HashMap::new(),
         }
@@ -133,11 +148,33 @@ impl<'a> Follower<'a> {
             self.kept(kept?, &turn, names);
             match fetched? {
                 Some(following) => turn = following,
-                None if next.cases == 0 && followed.cases > 0 => return Ok(End::SuspiciousEmpty),
+                None if next.cases == 0 && followed.cases > 0 && self.shows_nothing().await? => {
+                    return Ok(End::SuspiciousEmpty);
+                }
                 None => return self.whole_or_partial().await,
             }
             self.seen.notice(&turn.page).map_err(|failure| self.end_of(&failure, 1, 0))?;
         }
+    }
+
+    /// Whether a stream that had cases shows none at all: nothing changed is one thing, nothing there another. A first
+    /// sweep is begun with the smallest pages, until it shows a case, and nothing of it is kept.
+    async fn shows_nothing(&self) -> Result<bool, End> {
+        let mut sweep = self.connector.begin(&self.stream, &Cursor::default(), self.scanner.clock.now());
+        sweep.halved = SMALLEST;
+        for _ in 0..GLANCES {
+            let Turn { page, cost } = self.turn_unless_stopped(sweep).await?;
+            self.cost().add(cost);
+            if !page.cases.is_empty() {
+                return Ok(false);
+            }
+            if page.next.is_done() {
+                return Ok(true);
+            }
+            sweep = page.next;
+        }
+        // So much to ask about is not nothing.
+        Ok(false)
     }
 
     /// Read to its end; complete if nothing was skipped, in this run of the scan or one before it was cut short.
@@ -206,6 +243,9 @@ impl<'a> Follower<'a> {
 
     /// One round: ask side by side what has no answer yet, see whether the tool refused, read.
     async fn round(&self, sweep: &Sweep, answers: &mut Answers) -> Result<Page, Failure> {
+        if let Some(resets) = self.low().take() {
+            return Err(Failure::Reserve(resets));
+        }
         let asked = self.connector.ask(&self.stream, sweep)?;
         let open: Vec<_> = asked.iter().enumerate().filter(|(nth, _)| !answers.contains_key(nth)).collect();
         self.cost().requests += open.len() as u64;
@@ -213,7 +253,10 @@ impl<'a> Follower<'a> {
         let mut failed = None;
         for (nth, answer) in join_all(open.into_iter().map(send)).await {
             match answer.map(|answer| (self.connector.refusal(&answer), answer)) {
-                Ok((None, answer)) => drop(answers.insert(nth, answer)),
+                Ok((None, answer)) => {
+                    self.mind_the_reserve(&answer);
+                    answers.insert(nth, answer);
+                }
                 Ok((Some(refusal), _)) => failed = Some(Failure::Refused(refusal)),
                 Err(error) => failed = failed.or(Some(Failure::Unsent(error))),
             }
@@ -224,6 +267,19 @@ impl<'a> Follower<'a> {
         // If they cannot be read they are all asked for again: which one it is, the reader does not say.
         let answers: Vec<_> = std::mem::take(answers).into_values().collect();
         Ok(self.connector.read(&self.stream, sweep, &answers)?)
+    }
+
+    /// Notes when an answer shows that what is left of the tool's limit is the part meant for others.
+    fn mind_the_reserve(&self, answer: &Answer) {
+        let Some(left) = self.connector.allowance(answer) else { return };
+        let reserve = left.limit.saturating_mul(self.scanner.reserve.into()) / 100;
+        if left.remaining < reserve {
+            *self.low() = Some(left.resets);
+        }
+    }
+
+    fn low(&self) -> MutexGuard<'_, Option<Wait>> {
+        self.low.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn keep(&self, cursor: &Cursor, turn: &Turn, names: &[Named]) -> Result<u64, End> {

@@ -40,6 +40,8 @@ pub struct Scanner {
     pub streams_side_by_side: usize,
     /// The longest wait that is sat out before a scan is deferred.
     pub patience: Duration,
+    /// How much of a tool's limit is left to others that use it, in percent.
+    pub reserve: u8,
     /// How long a claim holds without a page; longer than any request may take.
     pub lease: Duration,
 }

@@ -205,14 +205,33 @@ async fn a_limit_is_sat_out_for_as_long_as_the_tool_asks() {
 #[tokio::test]
 async fn a_limit_beyond_patience_defers_the_scan_until_the_reset_and_keeps_what_was_read() {
     let clock = TestClock::new();
-    let bench = jira(&clock, sqlite(&clock).await, 230).await;
-    // Connecting took three requests, the first round two.
-    bench.tool.faults().on_request(7, Fault::JiraQuota { retry_after: Some(RetryAfter::Secs(3000)) });
+    let bench = jira(&clock, sqlite(&clock).await, 530).await;
+    // Connecting took three requests, the first round two, the second five.
+    bench.tool.faults().on_request(11, Fault::JiraQuota { retry_after: Some(RetryAfter::Secs(3000)) });
     let outcome = bench.scan().await;
     assert_eq!(outcome.state, State::Deferred);
     assert_eq!(outcome.until, Some(moment(&bench) + TimeDelta::seconds(3000)));
     assert!(!bench.log().await.is_empty());
     bench.clock.forward(TimeDelta::seconds(3000));
+    bench.tool.set_now(moment(&bench));
+    assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+}
+
+#[tokio::test]
+async fn what_is_left_to_others_of_a_limit_is_not_used() {
+    let clock = TestClock::new();
+    let world = GitHub::new(&story(530, &clock), "acme/shop").with_points(20);
+    let tool = Service::start(world, ServiceOptions::default()).await.unwrap();
+    let mut bench = Bench::new(clock.clone(), sqlite(&clock).await, tool, &["acme/shop"]).await;
+    bench.scanner.reserve = 50;
+    let outcome = bench.scan().await;
+    assert_eq!(outcome.state, State::Deferred, "{outcome:?}");
+    assert!(outcome.reasons[0].contains("left to others"), "{outcome:?}");
+    let spent = bench.tool.asked();
+    assert!((5..=14).contains(&spent), "{spent} questions");
+    assert!(!bench.log().await.is_empty(), "what was read before is kept");
+    bench.scanner.reserve = 0;
+    bench.clock.forward(TimeDelta::hours(1));
     bench.tool.set_now(moment(&bench));
     assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
 }
@@ -284,7 +303,7 @@ async fn what_was_skipped_before_an_interruption_still_makes_the_scan_partial() 
     bench.tool.faults().when_body_contains("TwinflowTimeline", gone);
     let stop = bench.scanner.stop.clone();
     bench.scanner.watch = on_page(move |progress| {
-        if progress.pages == 3 {
+        if progress.pages == 2 {
             stop.pull();
         }
     });
@@ -310,7 +329,7 @@ async fn what_one_stream_skipped_is_not_forgotten_when_another_is_cut_short() {
     bench.tool.faults().when_body_contains("TwinflowTimeline", gone);
     let stop = bench.scanner.stop.clone();
     bench.scanner.watch = Arc::new(OnProgress(Box::new(move |stream, progress| {
-        if stream == "acme/b" && progress.pages == 2 {
+        if stream == "acme/b" && progress.pages == 1 {
             stop.pull();
         }
     })));
@@ -374,7 +393,7 @@ async fn a_question_that_is_never_accepted_ends_though_another_beside_it_is() {
     let outcome = bench.scan().await;
     assert_eq!(outcome.state, State::Failed);
     assert!(outcome.reasons[0].contains("does not accept the question"), "{outcome:?}");
-    assert!(bench.tool.ledger().len() < 20);
+    assert!(bench.tool.ledger().len() < 40);
 }
 
 #[tokio::test]
@@ -392,6 +411,9 @@ async fn an_incremental_sweep_that_starts_over_does_not_start_from_the_first() {
     let clock = TestClock::new();
     let bench = github(&clock, sqlite(&clock).await, 330).await;
     scans_to_the_oracle(&bench).await;
+    bench.clock.forward(TimeDelta::hours(1));
+    bench.tool.set_now(moment(&bench));
+    assert!(bench.tool.update_case(5, moment(&bench) - TimeDelta::minutes(1)));
     bench.tool.clear_ledger();
     bench.tool.faults().next(Fault::Status(422));
     assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
@@ -415,7 +437,7 @@ async fn a_tool_that_takes_too_long_is_asked_for_less() {
     assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
     let sizes: Vec<_> =
         bench.tool.ledger().iter().filter_map(|asked| first_of(&asked.body)).take(3).collect();
-    assert_eq!(sizes, [50, 25, 12]);
+    assert_eq!(sizes, [100, 50, 25]);
 }
 
 #[tokio::test]

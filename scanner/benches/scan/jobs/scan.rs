@@ -66,6 +66,7 @@ async fn scanner(job: &Job) -> Result<Scanner> {
         bounds: Bounds::default(),
         streams_side_by_side: job.side_by_side,
         patience: Duration::from_secs(300),
+        reserve: 20,
         lease: Duration::from_secs(60),
     })
 }

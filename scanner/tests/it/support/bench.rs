@@ -54,6 +54,7 @@ impl Bench {
             bounds: Bounds { deadline: Duration::from_secs(10), ..Bounds::default() },
             streams_side_by_side: 4,
             patience: Duration::from_secs(300),
+            reserve: 20,
             lease: Duration::from_secs(60),
         };
         let streams: Vec<_> = streams.iter().map(|name| (*name).to_owned()).collect();
