@@ -1,7 +1,9 @@
 //! The promise as code: what may be asked is a list of [`Operation`]s, and a [`Request`] has no other maker.
 
 use crate::error::Undeclared;
+use crate::fields::{self, Field, Unseen};
 use serde_json::Value as Json;
+use std::any::TypeId;
 use std::borrow::Cow;
 
 /// What a connector may ask and keep, and why.
@@ -33,6 +35,11 @@ impl Contract {
     /// Whether the request is one of this contract's own. The egress client asks before a byte leaves.
     pub fn allows(&self, request: &Request) -> bool {
         self.operations.iter().any(|operation| std::ptr::eq(*operation, request.operation))
+    }
+
+    /// Whether an answer to this operation may be decoded into this type.
+    pub(crate) fn reads<T: 'static>(&self, operation: &Operation) -> bool {
+        operation.reads.iter().chain(self.complaints).any(Reads::is::<T>)
     }
 }
 
@@ -88,20 +95,32 @@ pub enum Revoke {
 /// A type that an answer is decoded into. What it does not declare is never deserialised.
 #[derive(Clone, Copy, Debug)]
 pub struct Reads {
+    id: fn() -> TypeId,
     name: fn() -> &'static str,
+    fields: fn() -> Result<Vec<Field>, Unseen>,
 }
 
 impl Reads {
     pub const fn of<T>() -> Self
     where
-        T: serde::de::DeserializeOwned,
+        T: serde::de::DeserializeOwned + 'static,
     {
-        Self { name: std::any::type_name::<T> }
+        Self { id: TypeId::of::<T>, name: std::any::type_name::<T>, fields: fields::of::<T> }
+    }
+
+    /// Whether it is this type.
+    pub(crate) fn is<T: 'static>(&self) -> bool {
+        (self.id)() == TypeId::of::<T>()
     }
 
     /// The type's name in the code.
     pub fn name(&self) -> &'static str {
         (self.name)()
+    }
+
+    /// Every field that is decoded, by the type's own account.
+    pub fn fields(&self) -> Result<Vec<Field>, Unseen> {
+        (self.fields)()
     }
 }
 

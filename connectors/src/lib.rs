@@ -20,6 +20,7 @@ mod connector;
 mod contract;
 mod error;
 mod event;
+mod fields;
 
 mod github; // a tool's first line
 mod jira;
@@ -29,6 +30,7 @@ pub use connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sw
 pub use contract::{Body, Contract, Method, OAuth, Operation, Reads, Request, Revoke, Scope, SignIn, Value};
 pub use error::{Allowance, BadStream, ReadError, Refusal, Undeclared, Wait};
 pub use event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Timestamp, Withdrawn};
+pub use fields::{Field, Unseen};
 
 /// Every tool there is.
 pub static ALL: &[&dyn Connector] = &[

@@ -106,17 +106,31 @@ pub(super) struct Problem {
     pub(super) message: Option<SpeaksOfLimit>,
 }
 
-/// One step of an error's path: a field's name, or an index.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum Step {
-    Field(Opaque),
-    Index(serde::de::IgnoredAny),
+/// One step of an error's path: a field's name, or an index, which is not kept.
+pub(super) struct Step(Option<Opaque>);
+
+impl<'de> Deserialize<'de> for Step {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Look;
+        impl Visitor<'_> for Look {
+            type Value = Step;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field's name or an index")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Step, E> {
+                Ok(Step(Opaque::new(text)))
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Step, E> {
+                Ok(Step(None))
+            }
+        }
+        deserializer.deserialize_any(Look)
+    }
 }
 
 impl Step {
     pub(super) fn is(&self, field: &str) -> bool {
-        matches!(self, Self::Field(name) if name.as_str() == field)
+        self.0.as_ref().is_some_and(|name| name.as_str() == field)
     }
 }
 
