@@ -1,9 +1,9 @@
 //! What came back: a status, headers, and bytes that only a declared type may look into.
 
-use crate::contract::Operation;
+use crate::contract::{Contract, Operation};
 use crate::error::{ReadError, Wait};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 #[derive(Clone)]
@@ -11,7 +11,7 @@ pub struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    operation: Option<&'static Operation>,
+    to: Option<(&'static Operation, &'static Contract)>,
 }
 
 /// The body is left out on purpose: it may hold what must not be kept, and logs are kept.
@@ -24,17 +24,17 @@ impl std::fmt::Debug for Answer {
 impl Answer {
     /// Header names in lower case, as HTTP/2 sends them.
     pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
-        Self { status, headers, body, operation: None }
+        Self { status, headers, body, to: None }
     }
 
-    /// The same, as an answer to this operation.
-    pub fn to(self, operation: &'static Operation) -> Self {
-        Self { operation: Some(operation), ..self }
+    /// The same, as an answer to this operation of this contract, which say what may be read of it.
+    pub fn to(self, operation: &'static Operation, contract: &'static Contract) -> Self {
+        Self { to: Some((operation, contract)), ..self }
     }
 
     /// Whether it answers this operation.
     pub fn answers(&self, operation: &'static Operation) -> bool {
-        self.operation.is_some_and(|it| std::ptr::eq(it, operation))
+        self.to.is_some_and(|(it, _)| std::ptr::eq(it, operation))
     }
 
     pub fn status(&self) -> u16 {
@@ -46,7 +46,12 @@ impl Answer {
     }
 
     /// The body as `T`, or where it stopped making sense. Keys that `T` does not declare are skipped unread.
-    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ReadError> {
+    ///
+    /// `T` is one of the types that the contract declares for what was asked; no other ever sees the body.
+    pub fn json<T: DeserializeOwned + 'static>(&self) -> Result<T, ReadError> {
+        if !self.to.is_some_and(|(operation, contract)| contract.reads::<T>(operation)) {
+            return Err(ReadError::Undeclared(std::any::type_name::<T>()));
+        }
         if !self.header("content-type").is_some_and(|kind| kind.contains("json")) {
             let html = self.header("content-type").is_some_and(|kind| kind.contains("html"));
             return Err(ReadError::NotJson(if html { "a web page" } else { "of another type" }));
@@ -74,7 +79,9 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::{Body, Method, Reads};
     use chrono::TimeZone;
+    use serde::Deserialize;
 
     fn with(name: &str, value: &str, body: &[u8]) -> Answer {
         Answer::new(200, vec![(name.into(), value.into())], body.to_vec())
@@ -88,14 +95,45 @@ mod tests {
         assert_eq!(with("retry-after", "soon", b"").retry_after(), None);
     }
 
+    #[derive(Debug, Deserialize)]
+    struct Wanted {
+        #[serde(rename = "n")]
+        _n: u32,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Moaned {
+        #[serde(rename = "why")]
+        _why: Option<u32>,
+    }
+
+    static ASKED: Operation = Operation {
+        name: "asked",
+        why: "a test",
+        method: Method::Get,
+        path: "/",
+        query: &[],
+        body: Body::None,
+        reads: &[Reads::of::<Wanted>()],
+    };
+
+    static CONTRACT: Contract = Contract {
+        tool: "test",
+        title: "Test",
+        base_url: "",
+        hosts_under: &[],
+        stream: "",
+        sign_ins: &[],
+        scopes: &[],
+        operations: &[&ASKED],
+        complaints: &[Reads::of::<Moaned>()],
+        stored: &[],
+        never: &[],
+    };
+
     #[test]
     fn an_error_says_where_and_never_what() {
-        let bad = with("content-type", "application/json", br#"{"n":"secret words"}"#);
-        #[derive(Debug, Deserialize)]
-        struct Wanted {
-            #[serde(rename = "n")]
-            _n: u32,
-        }
+        let bad = with("content-type", "application/json", br#"{"n":"secret words"}"#).to(&ASKED, &CONTRACT);
         let error = bad.json::<Wanted>().expect_err("a string is not a number");
         assert!(matches!(error, ReadError::Shape { line: 1, .. }));
         assert!(!format!("{error} {error:?} {bad:?}").contains("secret"));
@@ -103,7 +141,18 @@ mod tests {
 
     #[test]
     fn a_login_page_is_not_parsed() {
-        let page = with("content-type", "text/html; charset=utf-8", b"{}");
-        assert_eq!(page.json::<serde::de::IgnoredAny>().err(), Some(ReadError::NotJson("a web page")));
+        let page = with("content-type", "text/html; charset=utf-8", b"{}").to(&ASKED, &CONTRACT);
+        assert_eq!(page.json::<Wanted>().err(), Some(ReadError::NotJson("a web page")));
+    }
+
+    #[test]
+    fn an_answer_is_read_into_what_the_contract_declares_for_it_and_into_nothing_else() {
+        let answer = with("content-type", "application/json", br#"{"n":1}"#);
+        let undeclared = |error| matches!(error, Some(ReadError::Undeclared(_)));
+        assert!(undeclared(answer.json::<Wanted>().err()), "nobody asked for it");
+        let answer = answer.to(&ASKED, &CONTRACT);
+        assert!(answer.json::<Wanted>().is_ok() && answer.json::<Moaned>().is_ok());
+        assert!(undeclared(answer.json::<serde_json::Value>().err()));
+        assert!(undeclared(answer.json::<Vec<Wanted>>().err()));
     }
 }

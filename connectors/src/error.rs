@@ -18,6 +18,8 @@ pub enum ReadError {
     Shape { line: usize, column: usize },
     #[error("the answer lacks {0}")]
     Missing(&'static str),
+    #[error("the contract does not declare that this answer is read as {0}; it was not read")]
+    Undeclared(&'static str),
     #[error("{0} answers came to {1} questions")]
     Count(usize, usize),
 }

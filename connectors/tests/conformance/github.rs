@@ -21,7 +21,7 @@ fn refusal(raw: &Raw) -> Option<Refusal> {
 }
 
 fn errors(errors: Value) -> Raw {
-    Raw::json(200, &json!({"data": null, "errors": errors}).to_string())
+    Raw::json(200, &json!({"data": null, "errors": errors}).to_string()).to("github", "issues")
 }
 
 /// Makes the histories of some cases longer than two pages, long ago, so that the order of changes stays.
@@ -183,7 +183,7 @@ async fn a_classic_token_shows_what_it_may_do_beyond() {
     let stage = stage(2).await;
     let fine = github().account(&stage.probe().await.answer()).unwrap();
     assert_eq!(fine.beyond, [""; 0]);
-    let classic = Raw::json(200, stage.probe().await.text()).with("x-oauth-scopes", "repo, workflow");
+    let classic = stage.probe().await.with("x-oauth-scopes", "repo, workflow");
     assert_eq!(github().account(&classic.answer()).unwrap().beyond, ["repo", "workflow"]);
     assert!(CLASSIC_TOKEN.starts_with("ghp_"));
 }
@@ -215,7 +215,7 @@ async fn a_secondary_limit_is_known_by_whatever_status_and_header_it_comes_with(
         }
     }
     let said = "You have triggered an abuse detection mechanism.";
-    let old = Raw::json(403, &json!({"message": said}).to_string());
+    let old = Raw::json(403, &json!({"message": said}).to_string()).to("github", "issues");
     assert_eq!(refusal(&old), Some(Refusal::SlowDown(Wait::Unsaid)));
     let untyped = errors(json!([{"message": "You have exceeded a secondary rate limit."}]));
     assert_eq!(refusal(&untyped), Some(Refusal::SlowDown(Wait::Unsaid)));

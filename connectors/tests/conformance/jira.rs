@@ -38,7 +38,8 @@ fn left(operation: &str, cases: &[&str], page: Option<&str>) -> Sweep {
 }
 
 fn read(at: &Sweep, answer: &Value) -> Result<Page, ReadError> {
-    jira().read(&shop(), at, &[Raw::json(200, &answer.to_string()).answer()])
+    let asked = at.pending.first().map_or(&at.windows[0].operation, |left| &left.operation);
+    jira().read(&shop(), at, &[Raw::json(200, &answer.to_string()).to("jira", asked).answer()])
 }
 
 /// The events of one history with these items.
@@ -449,7 +450,11 @@ async fn an_unknown_project_is_gone_and_any_other_wrong_question_is_rejected() {
         json!("The value 'X' does not exist for the field 'project'."),
     ];
     for body in odd {
-        assert_eq!(refusal(&Raw::json(400, &body.to_string())), Some(Refusal::Rejected), "{body}");
+        assert_eq!(
+            refusal(&Raw::json(400, &body.to_string()).to("jira", "search_project")),
+            Some(Refusal::Rejected),
+            "{body}"
+        );
     }
 }
 
@@ -479,7 +484,8 @@ async fn every_other_no_is_told_from_the_rest() {
 
 #[test]
 fn an_account_without_an_id_is_refused_and_one_without_a_name_is_called_by_its_id() {
-    let account = |body: Value| jira().account(&Raw::json(200, &body.to_string()).answer());
+    let account =
+        |body: Value| jira().account(&Raw::json(200, &body.to_string()).to("jira", "myself").answer());
     for body in [json!({}), json!({"accountId": ""}), json!({"accountId": null, "displayName": "Ana"})] {
         assert_eq!(account(body).err(), Some(ReadError::Missing("accountId")));
     }

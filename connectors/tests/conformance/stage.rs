@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use twinflow_connectors::{
-    Answer, Connector, Cursor, Event, Operation, Page, Refusal, Request, Stream, Sweep,
+    ALL, Answer, Connector, Contract, Cursor, Event, Operation, Page, Refusal, Request, Stream, Sweep, find,
 };
 use twinflow_fixtures::{GitHub, Jira, Service, ServiceOptions, Stand, Story, StoryOptions, World, stands};
 
@@ -172,6 +172,11 @@ pub struct Raw {
     pub operation: Option<&'static Operation>,
 }
 
+fn contract_of(operation: &'static Operation) -> &'static Contract {
+    let has = |contract: &&Contract| contract.operations.iter().any(|it| std::ptr::eq(*it, operation));
+    ALL.iter().map(|connector| connector.contract()).find(has).unwrap()
+}
+
 impl Raw {
     pub fn json(status: u16, body: &str) -> Self {
         let headers = vec![("content-type".to_owned(), "application/json; charset=utf-8".to_owned())];
@@ -191,9 +196,15 @@ impl Raw {
     pub fn answer_with(&self, body: Vec<u8>) -> Answer {
         let answer = Answer::new(self.status, self.headers.clone(), body);
         match self.operation {
-            Some(operation) => answer.to(operation),
+            Some(operation) => answer.to(operation, contract_of(operation)),
             None => answer,
         }
+    }
+
+    /// The same, as an answer to an operation of a tool.
+    pub fn to(self, tool: &str, operation: &str) -> Self {
+        let operations = find(tool).unwrap().contract().operations;
+        Self { operation: operations.iter().copied().find(|it| it.name == operation), ..self }
     }
 
     pub fn text(&self) -> &str {

@@ -1,7 +1,7 @@
 //! One answer for one question of a connector: the first byte of the input says which question and which status.
 
 use chrono::DateTime;
-use twinflow_connectors::{Answer, Connector, Cursor, Opaque, Page, Pending, Place, Stream, Sweep, find};
+use twinflow_connectors::{Answer, Connector, Cursor, Opaque, Page, Pending, Place, Request, Stream, Sweep, find};
 
 const STATUSES: [u16; 4] = [200, 403, 429, 400];
 
@@ -14,10 +14,13 @@ pub fn feed(tool: &str, stream: &str, left: &[&str], input: &[u8]) {
     let status = STATUSES[usize::from(first >> 6)];
     let answer = Answer::new(status, vec![kind], body.to_vec());
     let at = asking(connector, &stream, left.get(usize::from(first & 0x3f)).copied());
-    drop(connector.refusal(&answer));
-    if let Ok(account) = connector.account(&answer) {
+    let to = |request: &Request| answer.clone().to(request.operation(), connector.contract());
+    if let Ok(account) = connector.account(&to(&connector.probe().unwrap())) {
         assert!(is_id(&account.id));
     }
+    let asked = connector.ask(&stream, &at).unwrap_or_default();
+    let Some(answer) = asked.first().map(to) else { return };
+    drop(connector.refusal(&answer));
     if let Ok(page) = connector.read(&stream, &at, std::slice::from_ref(&answer)) {
         check(connector, &stream, &page);
         let again = connector.read(&stream, &at, &[answer]).unwrap();

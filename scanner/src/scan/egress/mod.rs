@@ -121,7 +121,7 @@ impl Egress {
         // Closed never: the semaphore lives as long as `self`.
         let _permit = self.permits.acquire().await.map_err(|_| SendError::NoClient)?;
         let response = sending.send().await.map_err(|error| self.complaint(&error))?;
-        Ok(self.receive(response).await?.to(operation))
+        Ok(self.receive(response).await?.to(operation, self.contract))
     }
 
     async fn receive(&self, mut response: reqwest::Response) -> Result<Answer, SendError> {
