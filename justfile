@@ -30,6 +30,11 @@ fmt:
 bench *args:
     cargo bench --locked --package twinflow --bench scan -- {{ args }}
 
+# Write docs/privacy.md anew, from what the code asks, decodes and keeps
+privacy:
+    cargo run --locked --package twinflow -- contract --format markdown > docs/privacy.md.new
+    mv docs/privacy.md.new docs/privacy.md
+
 # Read a folder of recorded answers again and say what they mean
 replay dir:
     cargo run --release --locked --example replay -- {{ quote(dir) }}

@@ -8,6 +8,7 @@
 //! A type that looks into objects by names it does not tell beforehand (`serde_json::Value`, `flatten`, `untagged`
 //! and internally tagged enums) could read anything, so it is not described but refused: [`Unseen`].
 
+mod parts;
 mod survey;
 mod walk;
 

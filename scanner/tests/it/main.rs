@@ -7,6 +7,7 @@ mod docs;
 mod faults;
 mod kill;
 mod leaks;
+mod privacy;
 mod program;
 mod recorded;
 mod scans;

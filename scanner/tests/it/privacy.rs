@@ -1,0 +1,133 @@
+//! The promise as code: what is asked, decoded and kept stands in a document, and no change to it goes unseen.
+
+use crate::support::program::Home;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use twinflow_connectors::ALL;
+
+#[test]
+fn the_privacy_document_says_what_the_code_does() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/privacy.md");
+    let printed = Home::new().run("contract --format markdown").done().out;
+    let written = fs::read_to_string(path).unwrap_or_default();
+    // Not assert_eq: two whole documents would help nobody.
+    assert!(
+        written == printed,
+        "docs/privacy.md differs from what the code asks, decodes or keeps: run `just privacy`"
+    );
+}
+
+#[test]
+fn every_operation_of_every_tool_is_shown_to_the_letter_with_all_it_decodes() {
+    let home = Home::new();
+    let document = home.run("contract --format json").done().json();
+    assert_eq!(document["version"], 1);
+    let markdown = home.run("contract --format markdown").done().out;
+    for (connector, tool) in ALL.iter().zip(document["tools"].as_array().unwrap()) {
+        let contract = connector.contract();
+        assert_eq!(tool["tool"], contract.tool);
+        let shown = tool["operations"].as_array().unwrap();
+        assert_eq!(shown.len(), contract.operations.len());
+        for operation in shown {
+            let body = operation["body"]["text"].as_str().unwrap_or_default();
+            assert!(markdown.contains(body) && markdown.contains(operation["path"].as_str().unwrap()));
+            let fields = operation["fields"].as_array().unwrap();
+            assert!(!fields.is_empty(), "{} decodes nothing", operation["name"]);
+            for field in fields {
+                assert!(markdown.contains(field["path"].as_str().unwrap()), "{field}");
+            }
+        }
+    }
+    let jira = &document["tools"][ALL.iter().position(|it| it.contract().tool == "jira").unwrap()];
+    let decoded: Vec<_> = jira["operations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|it| it["fields"].as_array().unwrap())
+        .collect();
+    assert!(
+        decoded
+            .iter()
+            .any(|field| field["path"] == "issues[].fields.status.id" && field["takes"] == json!(["word"]))
+    );
+    let prose = ["summary", "description", "toString", "fromString", "comment", "emailAddress"];
+    let named = |field: &&&Value| prose.iter().any(|it| field["path"].as_str().unwrap().ends_with(it));
+    assert_eq!(decoded.iter().find(named), None);
+}
+
+/// The contract of this program, changed.
+fn with(contract: &Value, change: impl FnOnce(&mut Value)) -> Value {
+    let mut changed = contract.clone();
+    change(&mut changed);
+    changed
+}
+
+/// Adds to a list of the first tool.
+fn push(contract: &Value, list: &str, item: Value) -> Value {
+    with(contract, |it| it["tools"][0].pointer_mut(list).unwrap().as_array_mut().unwrap().push(item))
+}
+
+#[test]
+fn whatever_a_newer_contract_allows_beyond_the_older_one_is_breaking() {
+    let home = Home::new();
+    let old = home.run("contract --format json").done().json();
+    let field = json!({"path": "issues[].title", "kind": "Name", "takes": ["text"]});
+    let tool = with(&old["tools"][0], |it| it["tool"] = json!("gitlab"));
+    let operation = with(&old["tools"][0]["operations"][0], |it| it["name"] = json!("more"));
+    let text =
+        old["tools"][0]["operations"][0]["body"]["text"].as_str().unwrap().replacen("id", "id\n title", 1);
+    let wider = [
+        (with(&old, |it| it["tools"].as_array_mut().unwrap().push(tool)), "gitlab: the tool"),
+        (push(&old, "/scopes", json!({"name": "repo", "why": "all"})), "scope repo"),
+        (push(&old, "/sign_ins", json!({"way": "basic", "what": "a password"})), "a password"),
+        (push(&old, "/hosts_under", json!(".example.org")), "hosts under .example.org"),
+        (
+            with(&old, |it| it["tools"][0]["base_url"] = json!("https://evil.example")),
+            "host https://evil.example",
+        ),
+        (push(&old, "/operations", operation), "more asks POST"),
+        (push(&old, "/operations/0/query", json!({"name": "expand", "value": "all"})), "query expand=all"),
+        (with(&old, |it| it["tools"][0]["operations"][0]["path"] = json!("/all")), "asks POST /all"),
+        (with(&old, |it| it["tools"][0]["operations"][0]["body"]["text"] = json!(text)), "title"),
+        (push(&old, "/operations/0/fields", field.clone()), "decodes issues[].title (text)"),
+        (push(&old, "/operations/0/fields/0/takes", json!("text")), "(text)"),
+        (push(&old, "/complaints", field), "refusals decode issues[].title"),
+        (push(&old, "/stored", json!("titles")), "keeps titles"),
+        (
+            with(&old, |it| drop(it["tools"][0]["never"].as_array_mut().unwrap().remove(0))),
+            "no longer promised",
+        ),
+    ];
+    let write = |name: &str, document: &Value| fs::write(home.named(name), document.to_string()).unwrap();
+    write("old.json", &old);
+    assert_eq!(home.run("contract diff old.json").done().out, "The same.\n");
+    for (new, said) in wider {
+        write("new.json", &new);
+        let shown = home.run("contract diff old.json new.json").ends(1).out;
+        assert!(shown.starts_with("Wider (breaking):") && shown.contains(said), "{said} is not in\n{shown}");
+        let changes = home.run("contract diff old.json new.json --json").ends(1).json();
+        assert_ne!(changes["wider"], json!([]));
+        // And the way back. A text that changed may allow more whichever way it changed.
+        let back = home.run("contract diff new.json old.json");
+        assert!(
+            back.out.contains("Narrower:") && back.code == Some(0) || back.code == Some(1),
+            "{}",
+            back.out
+        );
+    }
+    let fewer = with(&old, |it| drop(it["tools"].as_array_mut().unwrap().remove(0)));
+    write("new.json", &fewer);
+    let narrower = home.run("contract diff old.json new.json").done().out;
+    assert!(narrower.starts_with("Narrower:") && narrower.contains("the tool"), "{narrower}");
+}
+
+#[test]
+fn what_is_no_contract_or_one_of_another_version_is_not_compared() {
+    let home = Home::new();
+    home.run("contract diff old.json").complains(&["old.json", "cannot be read"]);
+    fs::write(home.named("old.json"), "{\"tools\": 7}").unwrap();
+    home.run("contract diff old.json").complains(&["old.json is no contract"]);
+    fs::write(home.named("old.json"), "{\"version\": 2, \"tools\": []}").unwrap();
+    home.run("contract diff old.json").complains(&["version 2", "version 1"]);
+}
