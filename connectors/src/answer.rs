@@ -41,6 +41,11 @@ impl Answer {
         self.status
     }
 
+    /// How long the body is.
+    pub fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }

@@ -14,6 +14,8 @@ mod scan;
 mod scans;
 mod vault;
 
+pub(crate) use format::remark;
+
 use crate::config::{Settings, about_the_server};
 use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};

@@ -50,6 +50,16 @@ pub enum State {
 }
 
 impl State {
+    pub const ALL: &'static [Self] = &[
+        Self::Queued,
+        Self::Running,
+        Self::Complete,
+        Self::Partial,
+        Self::Deferred,
+        Self::SuspiciousEmpty,
+        Self::Failed,
+    ];
+
     pub const fn word(self) -> &'static str {
         match self {
             Self::Queued => "queued",

@@ -121,7 +121,10 @@ impl Egress {
         // Closed never: the semaphore lives as long as `self`.
         let _permit = self.permits.acquire().await.map_err(|_| SendError::NoClient)?;
         let response = sending.send().await.map_err(|error| self.complaint(&error))?;
-        Ok(self.receive(response).await?.to(operation, self.contract))
+        let answer = self.receive(response).await?.to(operation, self.contract);
+        let (tool, status, bytes) = (self.contract.tool, answer.status(), answer.bytes());
+        tracing::debug!(tool, operation = operation.name, status, bytes, "answered");
+        Ok(answer)
     }
 
     async fn receive(&self, mut response: reqwest::Response) -> Result<Answer, SendError> {
