@@ -24,6 +24,7 @@ mod fields;
 
 mod github; // a tool's first line
 mod jira;
+mod linear;
 
 pub use answer::Answer;
 pub use connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep, Window};
@@ -36,6 +37,7 @@ pub use fields::{Field, Unseen};
 pub static ALL: &[&dyn Connector] = &[
     &github::GitHub, // and its second
     &jira::Jira,
+    &linear::Linear,
 ];
 
 /// The connector of a tool, by the name people type (`github`, `jira`).

@@ -10,6 +10,8 @@ mod damage;
 mod github;
 #[path = "conformance/jira.rs"]
 mod jira;
+#[path = "conformance/linear.rs"]
+mod linear;
 #[path = "conformance/questions.rs"]
 mod questions;
 #[path = "conformance/stage.rs"]

@@ -10,7 +10,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::path::Path;
 use twinflow_connectors::{ALL, Body, Contract, Cursor, Operation, Stream, find};
-use twinflow_fixtures::github::SCHEMA;
+use twinflow_fixtures::{github, linear};
+
+#[path = "schemas/linear.rs"]
+mod linear_fields;
 
 const BESIDE: &str = "../../shared/reference/schemas";
 
@@ -52,6 +55,9 @@ const NEVER: [&str; 34] = [
     "userContentEdits",
 ];
 
+/// What may be asked for its name: dictionary entries.
+const NAMED: [&str; 5] = ["ActorBot", "IssueLabel", "Label", "Team", "WorkflowState"];
+
 /// A vendor's schema, or a plain word that it was not there. Written past the test harness, which would swallow it.
 fn beside(file: &str) -> Option<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(BESIDE).join(file);
@@ -87,7 +93,8 @@ fn whole(text: &str) -> Valid<Schema> {
 
 fn pretend(tool: &str) -> Valid<Schema> {
     let text = match tool {
-        "github" => SCHEMA,
+        "github" => github::SCHEMA,
+        "linear" => linear::SCHEMA,
         _ => panic!("{tool} speaks GraphQL: name its pretend service's schema here"),
     };
     Schema::parse_and_validate(text, "schema.graphql").unwrap()
@@ -113,8 +120,9 @@ fn every_graphql_question_fits_the_vendors_own_schema() {
         if graphql(contract).is_empty() {
             continue;
         }
-        let files = match contract.tool {
-            "github" => ["github/schema.docs.2025-10.clean.graphql", "github/schema.graphql"],
+        let files: &[&str] = match contract.tool {
+            "github" => &["github/schema.docs.2025-10.clean.graphql", "github/schema.graphql"],
+            "linear" => &["linear/schema.graphql"],
             tool => panic!("{tool} speaks GraphQL: name its vendor's schema here"),
         };
         for file in files {
@@ -172,7 +180,7 @@ fn denied(schema: &Valid<Schema>, document: &str) -> Vec<String> {
     let is_denied = |(parent, field, kind): &(String, String, String)| {
         NEVER.contains(&field.as_str())
             || ["HTML", "URI", "GitObjectID"].contains(&kind.as_str())
-            || (field == "name" && parent != "Label")
+            || (field == "name" && !NAMED.contains(&parent.as_str()))
     };
     let found = selected(schema, document).into_iter().filter(is_denied);
     found.map(|(parent, field, _)| format!("{parent}.{field}")).collect()

@@ -491,3 +491,8 @@ fn an_account_without_an_id_is_refused_and_one_without_a_name_is_called_by_its_i
     }
     assert_eq!(account(json!({"accountId": "5f0e"})).unwrap().name.as_str(), "5f0e");
 }
+
+#[test]
+fn a_projects_key_has_at_least_two_letters() {
+    assert!(jira().stream("S").is_err() && jira().stream("SH").is_ok());
+}
