@@ -23,6 +23,7 @@ mod event;
 mod fields;
 
 mod github; // a tool's first line
+mod gmail;
 mod jira;
 mod linear;
 
@@ -36,6 +37,7 @@ pub use fields::{Field, Unseen};
 /// Every tool there is.
 pub static ALL: &[&dyn Connector] = &[
     &github::GitHub, // and its second
+    &gmail::Gmail,
     &jira::Jira,
     &linear::Linear,
 ];

@@ -71,8 +71,10 @@ async fn a_decoder_that_keeps_everything_is_caught_by_the_same_search() {
             caught.extend(round.raws.iter().flat_map(|raw| canary::found_in(&leaky(raw))));
         }
         assert_eq!(stage.content_comes_along, !caught.is_empty());
-        let first = &stage.round(stage.begin()).await.raws[0];
-        assert_eq!(canary::found_in(&leaky(&planted(first))), canary::all());
+        // A field that is there already, like the account's own address, is left as it is.
+        let first = stage.round(stage.begin()).await.raws;
+        let first: String = first.iter().map(|raw| leaky(&planted(raw))).collect();
+        assert_eq!(canary::found_in(&first), canary::all());
         if connector.contract().tool == "jira" {
             let expected = [
                 "from-string",

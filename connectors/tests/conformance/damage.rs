@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike, Utc};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use twinflow_connectors::{ALL, Answer, Page, Place, ReadError, Request, Sweep};
 use twinflow_fixtures::{Fault, What, Who, canary};
 
@@ -15,6 +15,8 @@ use twinflow_fixtures::{Fault, What, Who, canary};
 const SMALL: usize = 3_000;
 /// How much of a larger one is read, cut and flipped here and there.
 const BUDGET: usize = 8_000_000;
+/// Answers to one operation that are damaged: they are much alike.
+const OF_EACH_KIND: usize = 12;
 const PROSE: &str = "CANARY-wrong-place Rename the secret project before Monday";
 
 /// A recorded answer to be damaged, and the sweep at which it alone is asked for.
@@ -43,8 +45,15 @@ fn parts(at: &Sweep) -> impl Iterator<Item = Sweep> {
 
 impl<'a> Scene<'a> {
     fn all(stage: &'a Stage, rounds: &'a [Round]) -> Vec<Self> {
-        let each = |round: &'a Round| (0..round.raws.len()).map(move |nth| Self::new(stage, round, nth));
-        rounds.iter().flat_map(each).collect()
+        let mut kinds: HashMap<&str, usize> = HashMap::new();
+        let mut few = |operation| {
+            let met = kinds.entry(operation).or_default();
+            *met += 1;
+            *met <= OF_EACH_KIND
+        };
+        let each = |round: &'a Round| round.operations().into_iter().enumerate().map(move |it| (round, it));
+        let met = rounds.iter().flat_map(each).filter(|(_, (_, operation))| few(operation));
+        met.map(|(round, (nth, _))| Self::new(stage, round, nth)).collect()
     }
 
     fn new(stage: &'a Stage, round: &'a Round, nth: usize) -> Self {
