@@ -8,6 +8,8 @@ mod canaries;
 mod damage;
 #[path = "conformance/github.rs"]
 mod github;
+#[path = "conformance/gmail.rs"]
+mod gmail;
 #[path = "conformance/jira.rs"]
 mod jira;
 #[path = "conformance/linear.rs"]

@@ -1,0 +1,608 @@
+//! What is special to Gmail: a history without times that is forgotten, states that follow from labels, senders who may
+//! write anything.
+
+use crate::stage::{Happening, Raw, Round, Stage, happening, now, pages, story, told, truth};
+use crate::text::kept;
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use twinflow_connectors::{
+    Case, Connector, Cursor, Operation, Page, Pending, Place, ReadError, Refusal, Stream, Sweep, Wait, find,
+};
+use twinflow_fixtures::{Fault, Gmail, RetryAfter, Stage as To, What, Who, canary};
+
+/// Activities that a reader dates to its own sweep.
+const WITHOUT_TIME: [&str; 5] = ["archived", "unarchived", "labelled", "unlabelled", "deleted"];
+
+fn gmail() -> &'static dyn Connector {
+    find("gmail").unwrap()
+}
+
+fn mailbox() -> Stream {
+    gmail().stream("mailbox").unwrap()
+}
+
+async fn stage(cases: usize) -> Stage {
+    Stage::with("gmail", Gmail::new(&story(cases)), "mailbox").await
+}
+
+fn operation(name: &str) -> &'static Operation {
+    gmail().contract().operations.iter().copied().find(|it| it.name == name).unwrap()
+}
+
+fn cursor_after(rounds: &[Round], before: &Cursor) -> Cursor {
+    before.after(rounds.last().unwrap().page.next.clone())
+}
+
+/// Reads on from a cursor at this time, and says where it then stands.
+async fn follow(stage: &Stage, cursor: &Cursor, at: DateTime<Utc>) -> (Vec<Round>, Cursor) {
+    stage.service.set_now(at);
+    let rounds = stage.sweep(gmail().begin(&stage.stream, cursor, at)).await;
+    let cursor = cursor_after(&rounds, cursor);
+    (rounds, cursor)
+}
+
+/// The same with what has no time of its own dated to one moment.
+fn dated(happenings: Vec<Happening>, at: DateTime<Utc>) -> Vec<Happening> {
+    let mut all = happenings;
+    for it in all.iter_mut().filter(|it| WITHOUT_TIME.contains(&it.1.as_str())) {
+        it.3 = at;
+    }
+    all.sort();
+    all
+}
+
+fn mail_alone(happenings: Vec<Happening>) -> Vec<Happening> {
+    happenings.into_iter().filter(|it| !WITHOUT_TIME.contains(&it.1.as_str())).collect()
+}
+
+/// Cases as a store keeps them: the earliest beginning, and how they stood when they last changed.
+fn states<'a>(pages: impl IntoIterator<Item = &'a Page>) -> BTreeMap<String, Case> {
+    let mut states: BTreeMap<String, Case> = BTreeMap::new();
+    for case in pages.into_iter().flat_map(|page| &page.cases) {
+        let known = states.entry(case.id.to_string()).or_insert_with(|| case.clone());
+        let created_at = known.created_at.min(case.created_at);
+        if case.updated_at >= known.updated_at {
+            *known = Case { status: case.status.clone().or(known.status.take()), ..case.clone() };
+        }
+        known.created_at = created_at;
+    }
+    states
+}
+
+fn status(states: &BTreeMap<String, Case>, case: &str) -> String {
+    states[case].status.as_ref().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn of_all_prose_only_what_stands_in_the_three_headers_comes_and_nothing_of_it_is_kept() {
+    let stage = stage(60).await;
+    let first = stage.sweep(stage.begin()).await;
+    let cursor = cursor_after(&first, &Cursor::default());
+    for (nth, what) in [What::Assign(1), What::Comment, What::Label(2), What::Lock].into_iter().enumerate() {
+        assert!(stage.service.add_event(nth, now(), Who::Person(3), what));
+    }
+    let (second, _) = follow(&stage, &cursor, now() + TimeDelta::hours(1)).await;
+    let mut came = BTreeSet::new();
+    for round in first.iter().chain(&second) {
+        came.extend(round.raws.iter().flat_map(|raw| canary::found_in(raw.text())));
+        assert_eq!(canary::found_in(&kept(&round.page)), [""; 0]);
+    }
+    assert_eq!(came.len(), 2, "{came:?}");
+    assert!(came.iter().all(|it| it.contains("-display-name-") || it.contains("-in-reply-to-")), "{came:?}");
+}
+
+#[tokio::test]
+async fn where_the_history_stands_is_known_before_anything_is_listed() {
+    let stage = stage(20).await;
+    let rounds = stage.sweep(stage.begin()).await;
+    assert_eq!(rounds[0].operations(), ["profile", "labels"]);
+    assert_eq!(rounds[1].operations(), ["messages"]);
+    assert!(rounds[0].page.next.bookmark.is_some());
+    let cursor = cursor_after(&rounds, &Cursor::default());
+    assert_eq!(cursor.bookmark, rounds[0].page.next.bookmark);
+    assert_eq!(cursor.mark, Some(now()));
+    let (second, after) = follow(&stage, &cursor, now() + TimeDelta::hours(1)).await;
+    assert_eq!(second.len(), 1);
+    assert_eq!(second[0].operations(), ["history", "labels"]);
+    assert!(told(pages(&second)).is_empty());
+    assert!(second[0].page.next.cases > 0, "that nothing changed is not that nothing is there");
+    assert_eq!((after.bookmark, after.mark), (cursor.bookmark, Some(now() + TimeDelta::hours(1))));
+}
+
+#[tokio::test]
+async fn look_ups_never_pile_up_and_are_never_more_than_forty_side_by_side() {
+    let stage = stage(150).await;
+    let rounds = stage.sweep(stage.begin()).await;
+    let lists = rounds.iter().filter(|round| round.operations().contains(&"messages")).count();
+    assert!(lists >= 3);
+    for round in &rounds {
+        assert!(round.requests.len() <= 41 && round.page.next.pending.len() <= 540);
+        let listing = round.operations().contains(&"messages");
+        assert!(!listing || round.at.pending.len() <= 40, "listed with {} left", round.at.pending.len());
+    }
+    let beside = |round: &Round| round.operations().starts_with(&["messages", "message"]);
+    assert!(rounds.iter().any(beside), "the next list is asked for beside the last look-ups");
+    assert_eq!(told(pages(&rounds)), truth(&stage));
+}
+
+#[tokio::test]
+async fn what_changes_while_the_mailbox_is_read_is_found_by_then_or_by_the_next_sweep() {
+    let stage = stage(80).await;
+    let (mut at, mut rounds) = (stage.begin(), Vec::new());
+    let mut gone = Vec::new();
+    while !at.is_done() {
+        let round = stage.round(at).await;
+        at = round.page.next.clone();
+        rounds.push(round);
+        let nth = rounds.len();
+        if nth > 12 {
+            continue;
+        }
+        let when = now() + TimeDelta::seconds(i64::try_from(nth).unwrap());
+        let whats =
+            [What::Assign(1), What::Comment, What::Label(3), What::Move(To::ToDo), What::Lock, What::Sprint];
+        for (more, what) in whats.into_iter().enumerate() {
+            assert!(stage.service.add_event(nth * 5 + more % 4, when, Who::Person(2), what));
+        }
+        stage.service.add_case(when);
+        if nth.is_multiple_of(4) {
+            gone.push(stage.service.delete_case(nth).unwrap());
+        }
+    }
+    let later = now() + TimeDelta::hours(1);
+    let (second, _) = follow(&stage, &cursor_after(&rounds, &Cursor::default()), later).await;
+    let found = told(pages(&rounds).chain(pages(&second)));
+    // Of threads that were deleted, some mail was read before.
+    let lives = |it: &Happening| !gone.contains(&it.0) || WITHOUT_TIME.contains(&it.1.as_str());
+    let found: Vec<_> = found.into_iter().filter(lives).collect();
+    assert_eq!(found, dated(truth(&stage), later));
+    assert!(pages(&rounds).chain(pages(&second)).all(|page| page.next.skipped.is_empty()));
+}
+
+#[tokio::test]
+async fn label_changes_are_dated_to_the_sweep_that_finds_them_and_keep_their_order() {
+    let stage = stage(20).await;
+    let first = stage.sweep(stage.begin()).await;
+    let cursor = cursor_after(&first, &Cursor::default());
+    let whats = [
+        What::Comment,
+        What::Label(1),
+        What::Lock,
+        What::MarkDuplicate,
+        What::Unlock,
+        What::Unlabel(1),
+        What::UnmarkDuplicate,
+        What::Priority(twinflow_fixtures::Priority::High),
+        What::Kind(twinflow_fixtures::Kind::Bug),
+    ];
+    for (minute, what) in (1..).zip(whats) {
+        assert!(stage.service.add_event(4, now() + TimeDelta::minutes(minute), Who::Person(1), what));
+    }
+    let later = now() + TimeDelta::hours(2);
+    let (second, after) = follow(&stage, &cursor, later).await;
+    let found = told(pages(&first).chain(pages(&second)));
+    assert_eq!(found, dated(truth(&stage), later));
+    let mut events: Vec<_> = pages(&second).flat_map(|page| &page.events).collect();
+    events.retain(|event| WITHOUT_TIME.contains(&event.activity.word()));
+    assert!(events.iter().all(|event| event.resource.is_none() && event.at == later));
+    events.sort_by_key(|event| event.turn);
+    let mut order: Vec<_> = events.iter().map(|event| event.activity.word()).collect();
+    order.dedup();
+    assert_eq!(
+        order,
+        ["labelled", "archived", "labelled", "unarchived", "unlabelled"],
+        "the system's own labels are no events"
+    );
+    // Small pages, the same events.
+    let mut small = gmail().begin(&stage.stream, &cursor, later);
+    small.halved = 9;
+    let slowly = stage.sweep(small).await;
+    assert!(slowly.len() > second.len());
+    let events = |rounds: &[Round]| {
+        format!("{:?}", pages(rounds).flat_map(|it| it.events.clone()).collect::<Vec<_>>())
+    };
+    assert_eq!(events(&slowly), events(&second));
+    assert_eq!(cursor_after(&slowly, &cursor).bookmark, after.bookmark);
+}
+
+#[tokio::test]
+async fn many_sweeps_in_a_row_find_everything_once() {
+    let stage = stage(30).await;
+    let mut rounds = stage.sweep(stage.begin()).await;
+    let mut cursor = cursor_after(&rounds, &Cursor::default());
+    let whats =
+        [What::Label(0), What::Comment, What::Lock, What::Assign(2), What::Unlabel(0), What::Milestone];
+    for (hour, what) in (1..=12).zip(whats.into_iter().cycle()) {
+        let at = now() + TimeDelta::hours(hour);
+        for nth in 0..3 {
+            assert!(stage.service.add_event(nth, at - TimeDelta::minutes(5), Who::Person(4), what));
+        }
+        let (more, after) = follow(&stage, &cursor, at).await;
+        cursor = after;
+        rounds.extend(more);
+    }
+    let found = told(pages(&rounds));
+    assert_eq!(dated(found, now()), dated(truth(&stage), now()));
+}
+
+#[tokio::test]
+async fn a_forgotten_history_costs_the_label_changes_it_held_and_says_so() {
+    let world = Gmail::new(&story(40)).keeping_history_for(TimeDelta::days(7));
+    let stage = Stage::with("gmail", world, "mailbox").await;
+    let first = stage.sweep(stage.begin()).await;
+    let cursor = cursor_after(&first, &Cursor::default());
+    for (nth, what) in [What::Label(1), What::Comment, What::Lock, What::Assign(3)].into_iter().enumerate() {
+        assert!(stage.service.add_event(nth, now() + TimeDelta::days(1), Who::Person(1), what));
+    }
+    let lost = truth(&stage).len();
+    let late = now() + TimeDelta::days(20);
+    let (second, after) = follow(&stage, &cursor, late).await;
+    assert_eq!(second[0].raws[0].status, 404);
+    assert_eq!(second[1].operations(), ["profile"]);
+    let skipped = &second.last().unwrap().page.next.skipped;
+    let sentences: Vec<_> = skipped.iter().collect();
+    assert_eq!(sentences.len(), 1);
+    assert!(
+        sentences[0]
+            .0
+            .contains("label changes between 2026-03-04T15:00:00Z and 2026-03-24T15:00:00Z are unknown")
+    );
+    let found = told(pages(&first).chain(pages(&second)));
+    assert_eq!(found, mail_alone(truth(&stage)));
+    assert!(found.len() < lost);
+
+    // From the new bookmark on, nothing is lost any more.
+    assert!(stage.service.add_event(7, late + TimeDelta::minutes(1), Who::Person(1), What::Label(5)));
+    let (third, _) = follow(&stage, &after, late + TimeDelta::hours(1)).await;
+    let activities: Vec<_> =
+        pages(&third).flat_map(|page| &page.events).map(|it| it.activity.word()).collect();
+    assert_eq!(activities, ["labelled"]);
+    assert!(pages(&third).all(|page| page.next.skipped.is_empty()));
+}
+
+#[tokio::test]
+async fn a_thread_stands_where_its_newest_mail_leaves_it() {
+    let stage = stage(40).await;
+    let first = stage.sweep(stage.begin()).await;
+    let before = states(pages(&first));
+    let cursor = cursor_after(&first, &Cursor::default());
+    let cases: Vec<String> = stage.service.cases().into_iter().flatten().collect();
+    let soon = |minutes: i64| now() + TimeDelta::minutes(minutes);
+    let tell = |nth: usize, whats: &[What]| {
+        for (minute, what) in (1..).zip(whats) {
+            assert!(stage.service.add_event(nth, soon(minute), Who::Person(0), *what));
+        }
+    };
+    tell(0, &[What::Comment]);
+    tell(1, &[What::Comment, What::Assign(1)]);
+    tell(2, &[What::Comment, What::Lock]);
+    tell(4, &[What::Comment, What::Lock, What::Move(To::ToDo)]);
+    tell(6, &[What::Assign(1), What::Lock, What::Unlock]);
+    tell(8, &[What::Label(4)]);
+    let (second, _) = follow(&stage, &cursor, soon(60)).await;
+    let after = states(pages(&first).chain(pages(&second)));
+    let expected = [(0, "received"), (1, "answered"), (2, "archived"), (4, "received")];
+    for (nth, expected) in expected {
+        assert_eq!(status(&after, &cases[nth]), expected, "thread {nth}");
+    }
+    assert_eq!(
+        status(&after, &cases[8]),
+        status(&before, &cases[8]),
+        "a label says nothing of where it waits"
+    );
+    assert!(cases.iter().all(|case| after[case].created_at == before[case].created_at));
+    let newest = second.last().unwrap().page.next.clone();
+    assert_eq!(newest.skipped, BTreeMap::new());
+    // Mail that comes after an archived state was read is not held back by it.
+    assert!(stage.service.add_event(2, soon(61), Who::Person(0), What::Comment));
+    let (third, _) = follow(&stage, &cursor_after(&second, &cursor), soon(120)).await;
+    let after = states(pages(&first).chain(pages(&second)).chain(pages(&third)));
+    assert_eq!(status(&after, &cases[2]), "received");
+}
+
+/// A sweep at which one message alone is to be looked up.
+fn looking_up(id: &str) -> Sweep {
+    let mut at = gmail().begin(&mailbox(), &Cursor::default(), now());
+    at.windows[0].page = Place::End;
+    at.pending = vec![Pending { operation: "message".to_owned(), cases: vec![id.to_owned()], page: None }];
+    at
+}
+
+/// A sweep at which the history alone is to be read.
+fn following() -> Sweep {
+    let cursor = Cursor { bookmark: Some("100".to_owned()), mark: Some(now()), ..Cursor::default() };
+    let mut at = gmail().begin(&mailbox(), &cursor, now());
+    at.pending.clear();
+    at
+}
+
+fn read(at: &Sweep, answer: &Value) -> Result<Page, ReadError> {
+    gmail().read(&mailbox(), at, &[Raw::json(200, &answer.to_string()).answer()])
+}
+
+fn message(labels: &[&str], headers: &Value) -> Page {
+    let answer = json!({
+        "id": "m1", "threadId": "t1", "labelIds": labels, "internalDate": "1772636400000",
+        "snippet": canary::all()[0], "payload": {"headers": headers},
+    });
+    read(&looking_up("m1"), &answer).unwrap()
+}
+
+fn told_by(record: Value) -> Page {
+    read(&following(), &json!({"history": [record], "historyId": "120"})).unwrap()
+}
+
+fn brief(page: &Page) -> Vec<(String, Option<String>, Option<String>)> {
+    let each = page.events.iter().map(happening);
+    each.map(|(_, activity, resource, _, _, to)| (activity, resource, to)).collect()
+}
+
+#[test]
+fn a_message_is_received_sent_or_a_reply_by_its_labels_and_headers_alone() {
+    let from = json!({"name": "From", "value": "Ana <ana@example.com>"});
+    let reply = json!({"name": "in-reply-to", "value": "Your message of Monday"});
+    let references = json!({"name": "REFERENCES", "value": ""});
+    let table: [(&[&str], Value, &str, &str, &str); 7] = [
+        (&["INBOX", "UNREAD"], json!([from]), "received", "received", "received"),
+        (&["INBOX"], json!([from, reply]), "received", "received", "received"),
+        (&["CATEGORY_UPDATES"], json!([from]), "received", "received", "archived"),
+        (&["TRASH"], json!([from]), "received", "received", "archived"),
+        (&["SENT"], json!([from]), "sent", "answered", "answered"),
+        (&["SENT", "INBOX"], json!([from, reply]), "replied", "answered", "answered"),
+        (&["SENT"], json!([references, from]), "replied", "answered", "answered"),
+    ];
+    for (labels, headers, activity, to, status) in table {
+        let page = message(labels, &headers);
+        let expected = (activity.to_owned(), Some("ana@example.com".to_owned()), Some(to.to_owned()));
+        assert_eq!(brief(&page), [expected], "{labels:?}");
+        assert_eq!(page.cases[0].status.as_ref().map(ToString::to_string).as_deref(), Some(status));
+        assert!(page.names.iter().any(|it| it.name.as_str() == "ana@example.com"));
+    }
+    for labels in [["DRAFT"], ["SPAM"], ["CHAT"], ["SCHEDULED"]] {
+        let page = message(&labels, &json!([from]));
+        assert!(page.events.is_empty() && page.cases.is_empty(), "{labels:?}");
+    }
+}
+
+#[test]
+fn a_sender_who_cannot_be_told_is_nobody() {
+    let from = |value: &str| json!({"name": "From", "value": value});
+    let none = [
+        json!([]),
+        json!([{"name": "From"}]),
+        json!([from("the whole plan for Monday")]),
+        json!([from("a@example.com"), from("b@example.com")]),
+        json!([{"name": "Sender", "value": "a@example.com"}]),
+    ];
+    for headers in none {
+        let page = message(&["INBOX"], &headers);
+        assert_eq!(page.events[0].resource, None, "{headers}");
+        assert!(page.names.iter().all(|named| named.kind.word() == "status"));
+    }
+    let bare = json!({"id": "m1", "threadId": "t1", "internalDate": "1772636400000"});
+    assert_eq!(read(&looking_up("m1"), &bare).unwrap().events[0].resource, None);
+}
+
+#[test]
+fn another_message_than_the_one_asked_for_is_refused() {
+    let other = json!({"id": "m2", "threadId": "t1", "internalDate": "1772636400000"});
+    let missing = Some(ReadError::Missing("the message that was asked for"));
+    assert_eq!(read(&looking_up("m1"), &other).err(), missing);
+}
+
+#[test]
+fn what_comes_into_sight_is_looked_up_and_what_is_no_mail_is_not() {
+    let of = |id: &str, labels: &[&str]| json!({"message": {"id": id, "threadId": "t1", "labelIds": labels}});
+    let label =
+        |id: &str, labels: &[&str]| json!({"message": {"id": id, "threadId": "t1"}, "labelIds": labels});
+    let table = [
+        (json!({"id": "101", "messagesAdded": [of("m1", &["INBOX"]), of("m2", &["DRAFT"])]}), vec!["m1"]),
+        (json!({"id": "101", "messagesAdded": [of("m1", &["SPAM"]), of("m3", &["CHAT"])]}), vec![]),
+        (json!({"id": "101", "messagesAdded": [{"message": {"id": "m1", "threadId": "t1"}}]}), vec!["m1"]),
+        (json!({"id": "101", "messagesAdded": [of("m1", &[]), of("m1", &[])]}), vec!["m1"]),
+        (json!({"id": "101", "labelsRemoved": [label("m1", &["SPAM"])]}), vec!["m1"]),
+        (json!({"id": "101", "labelsRemoved": [label("m1", &["TRASH", "UNREAD"])]}), vec!["m1"]),
+        (
+            json!({"id": "101", "labelsAdded": [label("m1", &["SENT"]), label("m2", &["STARRED"])]}),
+            vec!["m1"],
+        ),
+    ];
+    for (record, expected) in table {
+        let page = told_by(record.clone());
+        let left: Vec<_> = page.next.pending.iter().map(|left| left.cases[0].as_str()).collect();
+        assert_eq!(left, expected, "{record}");
+        assert!(page.events.is_empty());
+    }
+    let deleted =
+        json!({"id": "101", "messagesDeleted": [of("m1", &["DRAFT"]), of("m2", &["TRASH"]), of("m3", &[])]});
+    let page = told_by(deleted);
+    let sources: Vec<_> = page.events.iter().map(|event| event.source.as_str()).collect();
+    assert_eq!(
+        sources,
+        ["101:deleted:m2:", "101:deleted:m3:"],
+        "a draft that is saved again is not mail deleted"
+    );
+}
+
+#[test]
+fn how_a_message_came_into_the_inbox_is_no_unarchiving() {
+    let stub = json!({"id": "m1", "threadId": "t1"});
+    let arrives = json!({"id": "101", "messagesAdded": [{"message": stub}],
+        "labelsAdded": [{"message": stub, "labelIds": ["INBOX", "Label_9"]}]});
+    let activities: Vec<_> = told_by(arrives).events.iter().map(|it| it.activity.word()).collect();
+    assert_eq!(activities, ["labelled"]);
+    let again = json!({"id": "101", "labelsAdded": [{"message": stub, "labelIds": ["INBOX"]}]});
+    let page = told_by(again);
+    assert_eq!(brief(&page), [("unarchived".to_owned(), None, Some("received".to_owned()))]);
+    assert_eq!(page.events[0].source.as_str(), "101:unarchived:m1:INBOX");
+    assert_eq!(page.events[0].turn, 1);
+}
+
+#[test]
+fn an_archived_state_does_not_outlive_mail_that_came_after_it_in_the_same_sweep() {
+    let (old, new) = (json!({"id": "m0", "threadId": "t1"}), json!({"id": "m1", "threadId": "t1"}));
+    let answer = json!({"historyId": "120", "history": [
+        {"id": "101", "labelsRemoved": [{"message": old, "labelIds": ["INBOX"]}]},
+        {"id": "102", "messagesAdded": [{"message": new}]},
+    ]});
+    let first = read(&following(), &answer).unwrap();
+    let mail = json!({"id": "m1", "threadId": "t1", "labelIds": ["INBOX"], "internalDate": "1772636000000"});
+    let second = read(&first.next, &mail).unwrap();
+    assert_eq!(status(&states([&first]), "t1"), "archived");
+    assert_eq!(status(&states([&first, &second]), "t1"), "received");
+}
+
+#[test]
+fn a_cut_reading_of_the_history_starts_over_after_a_day_and_a_first_sweep_goes_on_for_ever() {
+    let mut cut = following();
+    cut.windows[0].page = Place::After("token".to_owned());
+    cut.pending = looking_up("m1").pending;
+    let cursor = Cursor { bookmark: Some("100".to_owned()), sweep: Some(cut.clone()), ..Cursor::default() };
+    let begin =
+        |cursor: &Cursor, hours: i64| gmail().begin(&mailbox(), cursor, now() + TimeDelta::hours(hours));
+    assert_eq!(begin(&cursor, 23), cut);
+    let over = begin(&cursor, 24);
+    assert_eq!((over.began, &over.windows[0].page), (now() + TimeDelta::hours(24), &Place::First));
+    assert_eq!(over.windows[0].since, "100");
+    let left: Vec<_> = over.pending.iter().map(|left| left.operation.as_str()).collect();
+    assert_eq!(left, ["labels", "message"], "what was found is still looked up");
+    cut.windows[0].page = Place::End;
+    let done = Cursor { sweep: Some(cut.clone()), ..cursor };
+    assert_eq!(begin(&done, 1_000), cut, "only look-ups are left");
+    let mut first = gmail().begin(&mailbox(), &Cursor::default(), now());
+    first.windows[0].page = Place::After("token".to_owned());
+    let cursor = Cursor { sweep: Some(first.clone()), ..Cursor::default() };
+    assert_eq!(begin(&cursor, 1_000), first);
+}
+
+fn refusal(raw: &Raw) -> Option<Refusal> {
+    gmail().refusal(&raw.answer())
+}
+
+fn to(name: &str, raw: Raw) -> Raw {
+    Raw { operation: Some(operation(name)), ..raw }
+}
+
+fn complaint(status: u16, reason: &str) -> Raw {
+    let errors = json!([{"domain": "global", "reason": reason, "message": canary::all()[0]}]);
+    Raw::json(status, &json!({"error": {"code": status, "message": "…", "errors": errors}}).to_string())
+}
+
+#[test]
+fn absence_is_believed_only_where_gmail_itself_says_so() {
+    for name in ["message", "history"] {
+        assert_eq!(refusal(&to(name, complaint(404, "notFound"))), None);
+        assert_eq!(refusal(&to(name, complaint(404, "other"))), Some(Refusal::Gone));
+        let page = Raw::json(404, "<html>").with("content-type", "text/html");
+        assert_eq!(refusal(&to(name, page)), Some(Refusal::Gone), "a proxy's");
+    }
+    for name in ["profile", "messages", "labels"] {
+        assert_eq!(refusal(&to(name, complaint(404, "notFound"))), Some(Refusal::Gone));
+    }
+    let page =
+        gmail().read(&mailbox(), &looking_up("m1"), &[to("message", complaint(404, "notFound")).answer()]);
+    let page = page.unwrap();
+    assert!(page.next.is_done() && page.events.is_empty() && page.next.skipped.is_empty());
+}
+
+#[test]
+fn limits_are_told_from_other_noes_by_their_reason() {
+    let slow = |wait| Some(Refusal::SlowDown(wait));
+    let table = [
+        (403, "rateLimitExceeded", slow(Wait::Unsaid)),
+        (403, "userRateLimitExceeded", slow(Wait::Unsaid)),
+        (429, "rateLimitExceeded", slow(Wait::Unsaid)),
+        (429, "", slow(Wait::Unsaid)),
+        (403, "dailyLimitExceeded", slow(Wait::For(Duration::from_secs(86_400)))),
+        (403, "insufficientPermissions", Some(Refusal::Forbidden)),
+        (403, "domainPolicy", Some(Refusal::Forbidden)),
+        (401, "authError", Some(Refusal::Unauthorised)),
+        (400, "failedPrecondition", Some(Refusal::Gone)),
+        (400, "invalidArgument", Some(Refusal::Rejected)),
+        (500, "backendError", Some(Refusal::Trouble(500))),
+        (503, "backendError", Some(Refusal::Trouble(503))),
+    ];
+    for (status, reason, expected) in table {
+        assert_eq!(refusal(&to("message", complaint(status, reason))), expected, "{status} {reason}");
+    }
+    let waits = complaint(429, "rateLimitExceeded").with("retry-after", "7");
+    assert_eq!(refusal(&waits), slow(Wait::For(Duration::from_secs(7))));
+    for odd in ["", "[]", "{}", "{\"error\":\"no\"}", "{\"error\":{\"errors\":[{}]}}", "<html>"] {
+        assert_eq!(refusal(&Raw::json(403, odd)), Some(Refusal::Forbidden), "{odd}");
+    }
+    for name in ["messages", "history"] {
+        assert_eq!(refusal(&to(name, complaint(504, "backendError"))), Some(Refusal::TooMuch));
+    }
+    assert_eq!(refusal(&to("message", complaint(504, "backendError"))), Some(Refusal::Trouble(504)));
+}
+
+#[test]
+fn a_days_limit_is_waited_out_until_the_day_begins_in_california() {
+    let wait = |date: &str| refusal(&complaint(403, "dailyLimitExceeded").with("date", date));
+    let until = |day, hour| {
+        Some(Refusal::SlowDown(Wait::Until(Utc.with_ymd_and_hms(2026, 3, day, hour, 0, 0).unwrap())))
+    };
+    assert_eq!(wait("Wed, 04 Mar 2026 15:00:00 GMT"), until(5, 8));
+    assert_eq!(wait("Wed, 04 Mar 2026 07:59:59 GMT"), until(4, 8));
+    assert_eq!(wait("Wed, 04 Mar 2026 08:00:00 GMT"), until(5, 8));
+}
+
+#[tokio::test]
+async fn the_pretend_tools_noes_are_understood() {
+    let stage = stage(2).await;
+    let table = [
+        (Fault::TooManyRequests { retry_after: None }, Refusal::SlowDown(Wait::Unsaid)),
+        (
+            Fault::TooManyRequests { retry_after: Some(RetryAfter::Secs(9)) },
+            Refusal::SlowDown(Wait::For(Duration::from_secs(9))),
+        ),
+        (Fault::Status(401), Refusal::Unauthorised),
+        (Fault::Status(403), Refusal::Forbidden),
+        (Fault::Status(404), Refusal::Gone),
+        (Fault::ServerError(502), Refusal::Trouble(502)),
+    ];
+    for (fault, expected) in table {
+        stage.service.faults().next(fault.clone());
+        assert_eq!(stage.refusal().await, Some(expected), "{fault:?}");
+    }
+    stage.service.hide("mailbox");
+    assert_eq!(stage.refusal().await, Some(Refusal::Gone));
+    stage.service.show("mailbox");
+    assert_eq!(stage.refusal().await, None);
+    stage.service.revoke();
+    assert_eq!(stage.refusal().await, Some(Refusal::Unauthorised));
+}
+
+#[tokio::test]
+async fn a_used_up_minute_is_a_limit_and_the_next_one_goes_on() {
+    let world = Gmail::new(&story(30)).with_units_a_minute(200);
+    let stage = Stage::with("gmail", world, "mailbox").await;
+    // One and one, five for the list, and nine look-ups of 20.
+    let mut at = stage.begin();
+    for _ in 0..2 {
+        at = stage.round(at).await.page.next;
+    }
+    let requests = gmail().ask(&stage.stream, &at).unwrap();
+    for request in &requests[..9] {
+        assert_eq!(refusal(&stage.send(request).await), None);
+    }
+    let limit = Some(Refusal::SlowDown(Wait::Unsaid));
+    assert_eq!(refusal(&stage.send(&requests[9]).await), limit);
+    stage.service.set_now(now() + TimeDelta::minutes(1));
+    assert_eq!(refusal(&stage.send(&requests[9]).await), None);
+}
+
+#[test]
+fn an_account_is_its_address_and_without_one_refused() {
+    let account = |body: Value| gmail().account(&Raw::json(200, &body.to_string()).answer());
+    let known = account(json!({"emailAddress": "Support@Acme.example.com", "historyId": "1"})).unwrap();
+    assert_eq!(
+        (known.id.as_str(), known.name.as_str()),
+        ("support@acme.example.com", "support@acme.example.com")
+    );
+    for body in [json!({"historyId": "1"}), json!({"emailAddress": "the whole plan", "historyId": "1"})] {
+        assert_eq!(account(body).err(), Some(ReadError::Missing("emailAddress")));
+    }
+}
