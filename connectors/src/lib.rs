@@ -26,6 +26,7 @@ mod github; // a tool's first line
 mod gmail;
 mod jira;
 mod linear;
+mod salesforce;
 
 pub use answer::Answer;
 pub use connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep, Window};
@@ -40,6 +41,7 @@ pub static ALL: &[&dyn Connector] = &[
     &gmail::Gmail,
     &jira::Jira,
     &linear::Linear,
+    &salesforce::Salesforce,
 ];
 
 /// The connector of a tool, by the name people type (`github`, `jira`).

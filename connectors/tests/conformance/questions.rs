@@ -175,8 +175,14 @@ async fn a_question_that_was_changed_on_its_way_is_told_apart() {
         longer.push(("expand", "changelog".to_owned()));
         assert!(query(request.operation(), &longer, &mut Found::default()).is_err());
         let Some(good) = request.body() else {
-            let shorter = &request.query()[1..];
-            assert!(query(request.operation(), shorter, &mut Found::default()).is_err());
+            let (operation, asked) = (request.operation(), request.query());
+            assert!(query(operation, &asked[1..], &mut Found::default()).is_err());
+            for ((_, template), (_, good)) in operation.query.iter().zip(asked) {
+                let check = |changed: &str| Found::default().text(template, changed);
+                assert_eq!(check(good), Ok(()));
+                assert!(whole(template).is_some() || check(&format!("{good}, title")).is_err());
+                assert!(whole(template).is_some() || !good.contains("Id") || check(&good.replacen("Id", "Subject", 1)).is_err());
+            }
             continue;
         };
         let good: Value = serde_json::from_str(good).unwrap();

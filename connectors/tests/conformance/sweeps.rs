@@ -29,6 +29,7 @@ async fn a_whole_sweep_finds_exactly_what_happened_whatever_the_page_size() {
             assert_eq!(last.halved, halved);
             assert!(pages(&rounds).all(|page| page.next.skipped.is_empty()));
         }
+        assert!(requests_before > fewest, "much smaller pages, more requests");
     }
 }
 
@@ -90,7 +91,7 @@ async fn a_sweep_cut_after_every_page_goes_on_from_its_stored_cursor() {
                 break;
             }
         }
-        assert!(kept.len() > 2);
+        assert!(kept.len() > 1);
         assert_eq!(told(&kept), truth(&stage));
         let newest = kept.iter().flat_map(|page| &page.cases).map(|case| case.updated_at).max();
         assert!(cursor.mark >= newest && cursor.mark <= Some(now()));
