@@ -27,6 +27,7 @@ mod gmail;
 mod jira;
 mod linear;
 mod salesforce;
+mod zendesk;
 
 pub use answer::Answer;
 pub use connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep, Window};
@@ -42,6 +43,8 @@ pub static ALL: &[&dyn Connector] = &[
     &jira::Jira,
     &linear::Linear,
     &salesforce::Salesforce,
+    &zendesk::STRICT,
+    &zendesk::DETAILED,
 ];
 
 /// The connector of a tool, by the name people type (`github`, `jira`).

@@ -60,13 +60,8 @@ pub(super) static TEAM: Operation = asks!(
     "team.graphql"
 );
 
-pub(super) static WORKSPACE: Operation = asks!(
-    "workspace",
-    "since when there can be issues",
-    [],
-    [wire::WorkspaceData],
-    "workspace.graphql"
-);
+pub(super) static WORKSPACE: Operation =
+    asks!("workspace", "since when there can be issues", [], [wire::WorkspaceData], "workspace.graphql");
 
 static STATES: Operation = asks!(
     "states",
@@ -85,13 +80,8 @@ static USERS: Operation =
 static TEAMS: Operation =
     asks!("teams", "what the teams are called", ["after"], [wire::Dictionary], "teams.graphql");
 
-pub(super) static VIEWER: Operation = asks!(
-    "viewer",
-    "whose token this is; asked when connecting",
-    [],
-    [wire::ViewerData],
-    "viewer.graphql"
-);
+pub(super) static VIEWER: Operation =
+    asks!("viewer", "whose token this is; asked when connecting", [], [wire::ViewerData], "viewer.graphql");
 
 /// The lists of names, and what they name. Issues and their histories tell ids alone.
 pub(super) static DICTIONARIES: [(&Operation, Kind); 4] =
@@ -118,7 +108,10 @@ pub(super) static CONTRACT: Contract = Contract {
         }),
         SignIn::Token { what: "OAuth access token" },
     ],
-    scopes: &[Scope { name: "read", why: "issues' states, people, histories and times; Linear has none narrower" }],
+    scopes: &[Scope {
+        name: "read",
+        why: "issues' states, people, histories and times; Linear has none narrower",
+    }],
     operations: &[
         &ISSUES_TEAM,
         &ISSUES_WORKSPACE,
@@ -131,10 +124,7 @@ pub(super) static CONTRACT: Contract = Contract {
         &TEAMS,
         &VIEWER,
     ],
-    complaints: &[
-        Reads::of::<wire::Complaint>(),
-        Reads::of::<wire::Reply<wire::TeamData>>(),
-    ],
+    complaints: &[Reads::of::<wire::Complaint>(), Reads::of::<wire::Reply<wire::TeamData>>()],
     stored: &[
         "issue id, identifier, status, assignee, priority, times of creation and last update",
         "who created it; who changed its status, assignee, priority, labels, team, project, cycle or parent, archived or deleted it, when, from which id to which",

@@ -72,9 +72,8 @@ pub(super) fn of(entry: Entry) -> Vec<Facet> {
 
 /// What an entry with these facets tells no longer, if it ever did.
 pub(super) fn lost(told: &[Facet]) -> impl Iterator<Item = (String, Activity)> {
-    let labels = (0..LABELS).flat_map(|nth| {
-        [Activity::Labelled, Activity::Unlabelled].map(|activity| (label(nth), activity))
-    });
+    let labels = (0..LABELS)
+        .flat_map(|nth| [Activity::Labelled, Activity::Unlabelled].map(|activity| (label(nth), activity)));
     let once = ONCE.iter().map(|(name, activity)| ((*name).to_owned(), *activity));
     once.chain(labels)
         .filter(|(name, activity)| !told.iter().any(|it| it.name == *name && it.activity == *activity))
@@ -102,8 +101,7 @@ impl Facets {
         let mut labels = labels.unwrap_or_default();
         labels.sort();
         for (nth, id) in labels.into_iter().enumerate() {
-            let (from, to) =
-                if activity == Activity::Labelled { (None, Some(id)) } else { (Some(id), None) };
+            let (from, to) = if activity == Activity::Labelled { (None, Some(id)) } else { (Some(id), None) };
             self.0.push(Facet { name: label(nth), activity, from, to });
         }
     }

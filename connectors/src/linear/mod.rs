@@ -27,7 +27,8 @@ use crate::error::{Allowance, BadStream, ReadError, Refusal, Undeclared};
 use crate::event::{Kind, Name};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use contract::{
-    CONTRACT, DICTIONARIES, HISTORY, ISSUES_TEAM, ISSUES_WORKSPACE, STREAM, TEAM, THE_WORKSPACE, VIEWER, WORKSPACE,
+    CONTRACT, DICTIONARIES, HISTORY, ISSUES_TEAM, ISSUES_WORKSPACE, STREAM, TEAM, THE_WORKSPACE, VIEWER,
+    WORKSPACE,
 };
 use read::{Reader, data};
 

@@ -18,7 +18,8 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(next: Sweep) -> Self {
-        let since = next.windows.iter().filter(|it| it.until.is_none()).find_map(|it| Timestamp::parse(&it.since));
+        let since =
+            next.windows.iter().filter(|it| it.until.is_none()).find_map(|it| Timestamp::parse(&it.since));
         // A first sweep that had to be started over may have read what is young before.
         let doubt = since.map_or(next.began - A_DAY, |since| since.0);
         Self { page: Page::new(next), names: BTreeMap::new(), doubt }
@@ -130,7 +131,12 @@ impl Reader {
         Ok(())
     }
 
-    pub(super) fn dictionary(&mut self, answer: &Answer, asked: &Pending, kind: Kind) -> Result<(), ReadError> {
+    pub(super) fn dictionary(
+        &mut self,
+        answer: &Answer,
+        asked: &Pending,
+        kind: Kind,
+    ) -> Result<(), ReadError> {
         let words = data::<wire::Dictionary>(answer)?.words;
         for word in words.nodes {
             let stage = word.kind.filter(|_| kind == Kind::Status).and_then(|kind| stage(kind.as_str()));

@@ -9,8 +9,7 @@ use crate::error::{Allowance, ReadError, Refusal, Wait};
 use crate::event::Timestamp;
 
 /// The limits that an answer may tell of, by what stands before `-limit`, `-remaining` and `-reset`.
-const LIMITS: [&str; 3] =
-    ["x-ratelimit-requests", "x-ratelimit-complexity", "x-ratelimit-endpoint-requests"];
+const LIMITS: [&str; 3] = ["x-ratelimit-requests", "x-ratelimit-complexity", "x-ratelimit-endpoint-requests"];
 
 pub(super) fn of(answer: &Answer) -> Option<Refusal> {
     match answer.status() {

@@ -54,6 +54,7 @@ impl Stage {
     }
 
     async fn on(stand: Stand) -> Self {
+        let (scheme, token) = stand.authorization();
         let connector = twinflow_connectors::find(stand.tool).unwrap();
         let service = Service::start(stand.world, ServiceOptions::default()).await.unwrap();
         let stream = connector.stream(&stand.streams[0]).unwrap();
@@ -62,8 +63,8 @@ impl Stage {
             service,
             stream,
             prefix: stand.path,
-            token: stand.token,
-            scheme: if stand.user.is_some() { "Basic" } else { "Bearer" },
+            token,
+            scheme,
             content_comes_along: stand.content_comes_along,
         }
     }
@@ -101,6 +102,11 @@ impl Stage {
         let mut bytes = Vec::new();
         wire.read_to_end(&mut bytes).await.unwrap();
         Raw { operation: Some(operation), ..Raw::read(&bytes) }
+    }
+
+    /// The path of an operation in what the service was asked.
+    pub fn path_of<'a>(&self, asked: &'a str) -> &'a str {
+        asked.strip_prefix(&self.prefix).unwrap_or(asked)
     }
 
     pub async fn probe(&self) -> Raw {
