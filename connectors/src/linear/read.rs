@@ -171,7 +171,7 @@ impl Reader {
     }
 }
 
-pub(super) fn data<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, ReadError> {
+pub(super) fn data<T: serde::de::DeserializeOwned + 'static>(answer: &Answer) -> Result<T, ReadError> {
     answer.json::<wire::Reply<T>>()?.data.ok_or(ReadError::Missing("data"))
 }
 

@@ -76,7 +76,7 @@ impl Reader {
     }
 
     /// The rows of a page, after its window was turned: to its end if these are all, else behind the last of them.
-    fn rows<T: DeserializeOwned>(
+    fn rows<T: DeserializeOwned + 'static>(
         &mut self,
         nth: usize,
         answer: &Answer,

@@ -116,7 +116,6 @@ fn declared(operation: &Operation) -> HashSet<String> {
         let starts = text.split('{').skip(1).filter_map(|part| part.split_once('}'));
         starts.map(|(name, _)| name.to_owned()).filter(|name| name.chars().all(char::is_alphabetic)).collect()
     };
-    let path = in_text(operation.path);
     let query = operation.query.iter().flat_map(|(_, template)| in_text(template));
     let body: Vec<String> = match &operation.body {
         Body::None => vec![],

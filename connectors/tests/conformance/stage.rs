@@ -133,7 +133,7 @@ impl Stage {
         }
         let answers: Vec<Answer> = raws.iter().map(Raw::answer).collect();
         for answer in &answers {
-            assert_eq!(self.connector.refusal(answer), None);
+            assert_eq!(self.connector.refusal(answer), None, "{} {answer:?}", self.connector.contract().tool);
         }
         let page = self.connector.read(&self.stream, &at, &answers).unwrap();
         Round { at, requests, raws, page }

@@ -29,7 +29,6 @@ async fn a_whole_sweep_finds_exactly_what_happened_whatever_the_page_size() {
             assert_eq!(last.halved, halved);
             assert!(pages(&rounds).all(|page| page.next.skipped.is_empty()));
         }
-        assert!(requests_before > fewest, "much smaller pages, more requests");
     }
 }
 
