@@ -16,6 +16,8 @@ mod jira;
 mod linear;
 #[path = "conformance/questions.rs"]
 mod questions;
+#[path = "conformance/salesforce.rs"]
+mod salesforce;
 #[path = "conformance/stage.rs"]
 mod stage;
 #[path = "conformance/sweeps.rs"]

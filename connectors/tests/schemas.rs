@@ -15,6 +15,9 @@ use twinflow_fixtures::{github, linear};
 #[path = "schemas/linear.rs"]
 mod linear_fields;
 
+#[path = "schemas/salesforce.rs"]
+mod salesforce;
+
 const BESIDE: &str = "../../shared/reference/schemas";
 
 /// Fields that carry prose, or lead to what does.

@@ -276,10 +276,11 @@ impl Reader {
             return vec![];
         }
         let (from, to) = (from.map(|it| it.opaque()), to.map(|it| it.opaque()));
-        let assigned = (!self.is_untracked(wire::Column::OwnerId)).then(|| match to {
-            Some(_) => (Activity::Assigned, from, to),
-            None => (Activity::Unassigned, from, None),
-        });
+        let assigned = match to {
+            _ if self.is_untracked(wire::Column::OwnerId) => None,
+            Some(_) => Some((Activity::Assigned, from, to)),
+            None => Some((Activity::Unassigned, from, None)),
+        };
         let escalated = (field == wire::Field::OwnerEscalated).then_some((Activity::Escalated, None, None));
         assigned.into_iter().chain(escalated).collect()
     }

@@ -5,7 +5,7 @@ use twinflow_connectors::{Answer, Connector, Cursor, Opaque, Page, Pending, Plac
 
 const STATUSES: [u16; 4] = [200, 403, 429, 400];
 
-/// `left` are the operations that are asked after a page: the question is one of them, or the page itself.
+/// `left` are the operations that are asked after a page: the question is one of them, or one of a later sweep's lists.
 pub fn feed(tool: &str, stream: &str, left: &[&str], input: &[u8]) {
     let Some((first, body)) = input.split_first() else { return };
     let connector = find(tool).unwrap();
@@ -13,7 +13,7 @@ pub fn feed(tool: &str, stream: &str, left: &[&str], input: &[u8]) {
     let kind = ("content-type".to_owned(), "application/json; charset=utf-8".to_owned());
     let status = STATUSES[usize::from(first >> 6)];
     let answer = Answer::new(status, vec![kind], body.to_vec());
-    let at = asking(connector, &stream, left.get(usize::from(first & 0x3f)).copied());
+    let at = asking(connector, &stream, left, usize::from(first & 0x3f));
     let to = |request: &Request| answer.clone().to(request.operation(), connector.contract());
     if let Ok(account) = connector.account(&to(&connector.probe().unwrap())) {
         assert!(is_id(&account.id));
@@ -29,12 +29,18 @@ pub fn feed(tool: &str, stream: &str, left: &[&str], input: &[u8]) {
 }
 
 /// A sweep at which one question is to be asked.
-fn asking(connector: &dyn Connector, stream: &Stream, left: Option<&str>) -> Sweep {
-    let mut at = connector.begin(stream, &Cursor::default(), DateTime::UNIX_EPOCH);
+fn asking(connector: &dyn Connector, stream: &Stream, left: &[&str], nth: usize) -> Sweep {
+    let cursor = Cursor { mark: Some(DateTime::UNIX_EPOCH), ..Cursor::default() };
+    let mut at = connector.begin(stream, &cursor, DateTime::UNIX_EPOCH);
     at.pending.clear();
-    if let Some(operation) = left {
-        at.windows.iter_mut().for_each(|it| it.page = Place::End);
-        let (operation, cases) = (operation.to_owned(), vec!["10001".to_owned()]);
+    let list = nth.saturating_sub(left.len()) % at.windows.len();
+    for (place, window) in at.windows.iter_mut().enumerate() {
+        if nth < left.len() || place != list {
+            window.page = Place::End;
+        }
+    }
+    if let Some(operation) = left.get(nth) {
+        let (operation, cases) = ((*operation).to_owned(), vec!["10001".to_owned()]);
         at.pending.push(Pending { operation, cases, page: None });
     }
     at

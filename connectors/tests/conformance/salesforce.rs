@@ -1,0 +1,527 @@
+//! What is special to Salesforce: lists without its cursors, two rows for one change of owner, history that an org
+//! may not track or may hide, picklist values that are words.
+
+use crate::stage::{Raw, Round, Stage, now, pages, story, told, truth};
+use crate::text::kept;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+use twinflow_connectors::{
+    Activity, Allowance, Connector, Cursor, Event, Kind, Page, Pending, Place, ReadError, Refusal, Stream,
+    Sweep, Wait, find,
+};
+use twinflow_fixtures::salesforce::SalesforceSwitches;
+use twinflow_fixtures::{Fault, RetryAfter, Salesforce, What, Who};
+
+fn salesforce() -> &'static dyn Connector {
+    find("salesforce").unwrap()
+}
+
+fn cases() -> Stream {
+    salesforce().stream("cases").unwrap()
+}
+
+async fn staged(world: Salesforce) -> Stage {
+    Stage::with("salesforce", world, "cases").await
+}
+
+async fn switched(count: usize, switches: SalesforceSwitches) -> Stage {
+    staged(Salesforce::new(&story(count)).with_switches(switches)).await
+}
+
+/// As in an org that tracks neither Status nor the owner.
+fn untracked() -> SalesforceSwitches {
+    SalesforceSwitches { tracks_status: false, tracks_owner: false, ..SalesforceSwitches::default() }
+}
+
+fn skipped(rounds: &[Round]) -> BTreeMap<String, u64> {
+    rounds.last().unwrap().page.next.skipped.clone()
+}
+
+fn cursor_after(rounds: &[Round]) -> Cursor {
+    Cursor::default().after(rounds.last().unwrap().page.next.clone())
+}
+
+/// A sweep that has one list left to read.
+fn one_list(operation: &str) -> Sweep {
+    let cursor = Cursor { mark: Some(now()), ..Cursor::default() };
+    let mut sweep = salesforce().begin(&cases(), &cursor, now());
+    sweep.pending.clear();
+    sweep.windows.truncate(1);
+    sweep.windows[0].operation = operation.to_owned();
+    sweep
+}
+
+fn rows(records: &Value) -> Raw {
+    Raw::json(200, &json!({"totalSize": 1, "done": true, "records": records}).to_string())
+}
+
+fn read(operation: &str, records: Value) -> Result<Page, ReadError> {
+    salesforce().read(&cases(), &one_list(operation), &[rows(&records).answer()])
+}
+
+fn change(field: &str, from: Value, to: Value) -> Value {
+    json!({"attributes": {"type": "CaseHistory"}, "Id": "017Ax0000000001AAA", "CaseId": "500Ax0000000001AAA",
+        "Field": field, "OldValue": from, "NewValue": to, "CreatedById": "005Ax0000000001AAA",
+        "CreatedDate": "2026-03-01T10:00:00.000+0000"})
+}
+
+fn events(field: &str, from: Value, to: Value) -> Vec<Event> {
+    read("history", json!([change(field, from, to)])).unwrap().events
+}
+
+fn shown(event: &Event) -> (Activity, Option<&str>, Option<&str>) {
+    (event.activity, event.from.as_ref().map(|it| it.as_str()), event.to.as_ref().map(|it| it.as_str()))
+}
+
+fn refusal(raw: &Raw) -> Option<Refusal> {
+    salesforce().refusal(&raw.answer())
+}
+
+#[tokio::test]
+async fn pages_smaller_than_asked_for_are_read_to_the_end_without_salesforces_cursor() {
+    let switches = SalesforceSwitches {
+        page_at_most: Some(7),
+        truth_as_text: true,
+        short_ids: true,
+        ..SalesforceSwitches::default()
+    };
+    let stage = switched(60, switches).await;
+    let rounds = stage.sweep(stage.begin()).await;
+    assert!(rounds.len() > 9);
+    assert_eq!(told(pages(&rounds)), truth(&stage));
+    let paths: HashSet<String> = stage.service.ledger().into_iter().map(|asked| asked.path).collect();
+    assert_eq!(
+        paths,
+        ["/services/data/v61.0/query", "/services/data/v61.0/queryAll"].map(str::to_owned).into()
+    );
+}
+
+#[tokio::test]
+async fn a_scan_cut_after_every_page_goes_on_weeks_later() {
+    let stage = switched(40, SalesforceSwitches { page_at_most: Some(50), ..untracked() }).await;
+    let (mut cursor, mut kept, mut time) = (Cursor::default(), Vec::new(), now());
+    while kept.is_empty() || cursor.sweep.is_some() {
+        let page = stage.round(salesforce().begin(&cases(), &cursor, time)).await.page;
+        let text = serde_json::to_string(&cursor.after(page.next.clone())).unwrap();
+        assert!(text.len() < 4_000, "the cursor does not grow");
+        cursor = serde_json::from_str(&text).unwrap();
+        kept.push(page);
+        time += TimeDelta::days(20);
+    }
+    assert!(kept.len() > 5);
+    assert_eq!(told(&kept), truth(&stage));
+    assert_eq!(cursor.mark, Some(now()), "when it began");
+}
+
+#[tokio::test]
+async fn a_first_scan_reads_parts_of_the_time_side_by_side_and_a_later_one_what_changed() {
+    let stage = switched(60, SalesforceSwitches::default()).await;
+    let rounds = stage.sweep(stage.begin()).await;
+    assert_eq!(rounds[0].operations(), ["users", "queues", "fields", "statuses", "oldest"]);
+    let expected = ["cases_created", "cases_created", "cases_created", "history", "history", "history"];
+    assert_eq!(rounds[1].operations(), expected);
+    assert!(rounds[1].raws.iter().all(|raw| raw.text().contains("CreatedDate")), "no part is empty");
+    let later = salesforce().begin(&cases(), &cursor_after(&rounds), now() + TimeDelta::hours(1));
+    let operations: Vec<_> = stage.round(later).await.operations();
+    assert_eq!(operations, ["users", "queues", "cases_changed", "history", "fields", "statuses"]);
+}
+
+#[tokio::test]
+async fn what_happens_while_it_is_read_is_found_by_this_sweep_or_the_next() {
+    let stage =
+        switched(60, SalesforceSwitches { page_at_most: Some(40), ..SalesforceSwitches::default() }).await;
+    let (mut at, mut read) = (stage.begin(), Vec::new());
+    for turn in 1.. {
+        let page = stage.round(at).await.page;
+        at = page.next.clone();
+        read.push(page);
+        if at.is_done() {
+            break;
+        }
+        let time = now() + TimeDelta::minutes(turn);
+        stage.service.set_now(time);
+        let nth = usize::try_from(turn).unwrap() * 5 % 60;
+        stage.service.add_case(time);
+        assert!(stage.service.update_case(nth, time));
+        assert!(stage.service.add_event(nth, time, Who::Person(1), What::Transfer));
+    }
+    assert!(read.len() > 5);
+    let cursor = Cursor::default().after(at);
+    let later = stage.sweep(salesforce().begin(&cases(), &cursor, now() + TimeDelta::days(1))).await;
+    assert_eq!(told(read.iter().chain(pages(&later))), truth(&stage));
+}
+
+#[tokio::test]
+async fn a_case_deleted_for_good_between_two_pages_stops_nothing() {
+    let stage =
+        switched(60, SalesforceSwitches { page_at_most: Some(5), ..SalesforceSwitches::default() }).await;
+    let (mut at, mut read, mut deleted) = (stage.begin(), Vec::new(), HashSet::new());
+    while !at.is_done() {
+        let page = stage.round(at).await.page;
+        at = page.next.clone();
+        read.push(page);
+        deleted.extend(stage.service.delete_case(read.len() * 3));
+    }
+    assert!(!deleted.is_empty());
+    let found = told(&read).into_iter().filter(|happening| !deleted.contains(&happening.0));
+    assert_eq!(found.collect::<Vec<_>>(), truth(&stage));
+}
+
+#[tokio::test]
+async fn what_the_org_does_not_track_is_told_by_the_states_of_its_cases() {
+    let table = [(false, true), (true, false), (false, false)];
+    for (tracks_status, tracks_owner) in table {
+        for page_at_most in [None, Some(11)] {
+            let switches = SalesforceSwitches {
+                tracks_status,
+                tracks_owner,
+                page_at_most,
+                ..SalesforceSwitches::default()
+            };
+            let stage = switched(60, switches).await;
+            let first = stage.sweep(stage.begin()).await;
+            assert_eq!(told(pages(&first)), truth(&stage), "{switches:?}");
+            assert_eq!(skipped(&first), BTreeMap::new());
+            let later = now() + TimeDelta::hours(5);
+            let happens = later - TimeDelta::hours(1);
+            stage.service.set_now(later);
+            for what in [What::Assign(2), What::Assign(3), What::Move(twinflow_fixtures::Stage::Blocked)] {
+                assert!(stage.service.add_event(3, happens, Who::Person(2), what));
+            }
+            let second = stage.sweep(salesforce().begin(&cases(), &cursor_after(&first), later)).await;
+            assert_eq!(told(pages(&first).chain(pages(&second))), truth(&stage), "{switches:?}");
+            let again: Vec<_> = pages(&second)
+                .flat_map(|page| &page.events)
+                .filter(|event| event.activity != Activity::Created)
+                .collect();
+            assert!(!again.is_empty() && again.iter().all(|event| event.at == happens));
+        }
+    }
+}
+
+#[tokio::test]
+async fn history_that_nothing_tells_makes_a_scan_partial_and_says_what_to_do() {
+    let stage = switched(30, SalesforceSwitches { states: false, ..untracked() }).await;
+    let rounds = stage.sweep(stage.begin()).await;
+    assert_eq!(told(pages(&rounds)), truth(&stage));
+    let why: Vec<_> = skipped(&rounds).into_iter().collect();
+    assert_eq!(why.len(), 2);
+    assert!(why.iter().all(|(why, times)| *times == 1 && why.contains("Set History Tracking")));
+    assert!(why[0].0.contains("OwnerId") && why[1].0.contains("Status"));
+}
+
+#[tokio::test]
+async fn what_the_users_permissions_hide_is_done_without_and_said() {
+    let all = SalesforceSwitches::default();
+    let table = [
+        (SalesforceSwitches { field_definitions: false, ..all }, "tracks the history"),
+        (SalesforceSwitches { history: false, ..all }, "history of cases is hidden"),
+        (SalesforceSwitches { priority: false, ..all }, "Priority is hidden"),
+    ];
+    for (switches, said) in table {
+        let stage = switched(60, switches).await;
+        let first = stage.sweep(stage.begin()).await;
+        assert_eq!(told(pages(&first)), truth(&stage), "{said}");
+        let why: Vec<_> = skipped(&first).into_iter().collect();
+        assert!(why.len() == 1 && why[0].0.contains(said) && why[0].1 == 1, "{why:?}");
+        let priorities = pages(&first).flat_map(|page| &page.cases).filter(|case| case.priority.is_some());
+        assert_eq!(priorities.count() > 0, switches.priority);
+        let later = salesforce().begin(&cases(), &cursor_after(&first), now() + TimeDelta::hours(1));
+        assert_eq!(skipped(&stage.sweep(later).await), skipped(&first));
+    }
+}
+
+#[tokio::test]
+async fn cases_that_are_hidden_altogether_are_forbidden() {
+    let stage = switched(5, SalesforceSwitches::default()).await;
+    let rounds = stage.sweep(stage.begin()).await;
+    stage.service.hide("cases");
+    for (cursor, question) in [(Cursor::default(), "oldest"), (cursor_after(&rounds), "cases_changed")] {
+        let sweep = salesforce().begin(&cases(), &cursor, now());
+        let requests = salesforce().ask(&cases(), &sweep).unwrap();
+        let request = requests.iter().find(|it| it.operation().name == question).unwrap();
+        assert_eq!(refusal(&stage.send(request).await), Some(Refusal::Forbidden));
+    }
+}
+
+#[tokio::test]
+async fn a_case_in_the_recycle_bin_is_seen_to_be_deleted_and_a_merged_one_where_it_went() {
+    let at = now() - TimeDelta::hours(2);
+    let world = Salesforce::new(&story(10)).with_deleted(2, at, None).with_deleted(4, at, Some(1));
+    let stage = staged(world).await;
+    let rounds = stage.sweep(stage.begin()).await;
+    assert_eq!(told(pages(&rounds)), truth(&stage));
+    let deleted: Vec<Event> = pages(&rounds)
+        .flat_map(|page| page.events.clone())
+        .filter(|event| event.activity == Activity::Deleted)
+        .collect();
+    let ids = stage.service.cases();
+    let to: Vec<_> =
+        deleted.iter().map(|event| (event.at, event.to.as_ref().map(ToString::to_string))).collect();
+    assert_eq!(to, [(at, None), (at, ids[1].clone())]);
+    let second = stage.sweep(salesforce().begin(&cases(), &Cursor::default(), now())).await;
+    assert!(
+        pages(&second).flat_map(|page| &page.events).any(|event| *event == deleted[0]),
+        "the same, again"
+    );
+}
+
+#[test]
+fn of_an_owners_two_rows_the_one_with_names_is_dropped() {
+    let (ana, queue) = ("005Ax0000000001AAA", "00GAx0000000001AAA");
+    for field in ["Owner", "ownerAssignment", "ownerAccepted"] {
+        assert_eq!(events(field, json!("Support Triage"), json!("Ana (dev)")), []);
+        // A name without spaces is a name all the same.
+        assert_eq!(events(field, json!("Support"), json!("AnaMariaDeveloper")), []);
+        let told = events(field, json!(queue), json!("005Ax0000000001"));
+        assert_eq!(
+            told.iter().map(shown).collect::<Vec<_>>(),
+            [(Activity::Assigned, Some(queue), Some("005Ax0000000001IAA"))]
+        );
+    }
+    let escalated = events("ownerEscalated", json!(ana), json!(queue));
+    let expected = [(Activity::Assigned, Some(ana), Some(queue)), (Activity::Escalated, None, None)];
+    assert_eq!(escalated.iter().map(shown).collect::<Vec<_>>(), expected);
+    assert_eq!(events("ownerEscalated", json!("Ana (dev)"), json!("Tier 2")), []);
+    let nobody = events("Owner", json!(ana), Value::Null);
+    assert_eq!(nobody.iter().map(shown).collect::<Vec<_>>(), [(Activity::Unassigned, Some(ana), None)]);
+}
+
+#[test]
+fn a_history_value_may_be_anything_and_only_what_belongs_to_its_field_is_kept() {
+    let odd =
+        [json!(null), json!(true), json!(7), json!(-7.5), json!(["a"]), json!({"a": {"b": 1}}), json!("")];
+    for value in &odd {
+        let told = events("Status", json!("New"), value.clone());
+        assert_eq!(
+            told.iter().map(shown).collect::<Vec<_>>(),
+            [(Activity::StatusChanged, Some("New"), None)]
+        );
+        assert_eq!(events("Owner", value.clone(), value.clone()), []);
+    }
+    let escalated = |value: Value| events("IsEscalated", Value::Null, value).len();
+    assert_eq!((escalated(json!(true)), escalated(json!("true"))), (1, 1));
+    assert_eq!((escalated(json!(false)), escalated(json!("false")), escalated(json!(null))), (0, 0, 0));
+    for field in ["Subject", "Description", "Notes__c", "created", "status"] {
+        assert_eq!(events(field, json!("New"), json!("Closed")), [], "{field}");
+    }
+    for field in ["Origin", "Reason"] {
+        let told = events(field, json!("Web"), json!("Phone"));
+        assert_eq!(told.iter().map(shown).collect::<Vec<_>>(), [(Activity::Edited, None, None)]);
+    }
+    let long = "a sentence that somebody once put where a status belongs".repeat(3);
+    assert_eq!(events("Status", json!("New"), json!(long))[0].to, None);
+}
+
+#[test]
+fn a_value_with_spaces_is_one_id_wherever_it_stands() {
+    let changed = events("Status", json!("In Progress"), json!("Closed - Won't Do"));
+    let status = ("In%20Progress", "Closed%20-%20Won't%20Do");
+    assert_eq!(shown(&changed[0]), (Activity::StatusChanged, Some(status.0), Some(status.1)));
+    let case = json!({"Id": "500Ax0000000001AAA", "CaseNumber": "A 00001", "Status": "In Progress",
+        "Priority": "Very High", "OwnerId": "00GAx0000000001AAA", "CreatedById": "005Ax0000000001AAA",
+        "CreatedDate": "2026-03-01T10:00:00.000+0000", "SystemModstamp": "2026-03-01T10:00:00.000+0000",
+        "IsDeleted": false, "MasterRecordId": null});
+    let page = read("cases_changed", json!([case])).unwrap();
+    let case = &page.cases[0];
+    assert_eq!((case.key.as_str(), case.status.as_ref().unwrap().as_str()), ("A%2000001", status.0));
+    let priority = &page.names[0];
+    assert_eq!(
+        (priority.kind, priority.id.as_str(), priority.name.as_str()),
+        (Kind::Priority, "Very%20High", "Very High")
+    );
+}
+
+#[tokio::test]
+async fn statuses_have_a_stage_and_queues_are_groups() {
+    let stage = switched(5, SalesforceSwitches::default()).await;
+    let rounds = stage.sweep(stage.begin()).await;
+    let names: Vec<_> = pages(&rounds).flat_map(|page| &page.names).collect();
+    let stages: BTreeMap<&str, &str> =
+        names.iter().filter_map(|named| Some((named.name.as_str(), named.stage?.word()))).collect();
+    assert_eq!((stages["New"], stages["On Hold"], stages["Closed"]), ("to_do", "in_progress", "done"));
+    let groups: Vec<_> =
+        names.iter().filter(|it| it.kind == Kind::Group).map(|it| it.name.as_str()).collect();
+    assert_eq!(groups, ["Support_Triage", "Tier_2"]);
+}
+
+#[test]
+fn a_place_in_a_list_is_a_time_and_an_id_and_nothing_else() {
+    let good = "2026-03-01T10:00:00.000Z|500Ax0000000001AAA";
+    let asked = |token: &str| {
+        let mut sweep = one_list("cases_changed");
+        sweep.windows[0].page = Place::After(token.to_owned());
+        salesforce().ask(&cases(), &sweep).map(|requests| requests[0].query()[0].1.clone())
+    };
+    let question = asked(good).unwrap();
+    assert!(question.contains(
+        "SystemModstamp >= 2026-03-01T10:00:00.000Z AND (SystemModstamp > 2026-03-01T10:00:00.000Z OR Id > '500Ax0000000001AAA')"
+    ));
+    let hostile = [
+        "",
+        "|",
+        "500Ax0000000001AAA",
+        "2026-03-01T10:00:00.000Z",
+        "2026-03-01T10:00:00.000Z|",
+        "2026-03-01T10:00:00.000Z|500Ax0000000001AAA'",
+        "2026-03-01T10:00:00.000Z OR Id > ''|500Ax0000000001AAA",
+        "2026-03-01T10:00:00.000Z|' OR Subject LIKE '%",
+        "/services/data/v61.0/query/01gAx000000CURSORQAA-2000",
+        &format!("{good}|500Ax0000000001AAA|||more"),
+    ];
+    for token in hostile {
+        assert!(asked(token).is_err(), "{token}");
+    }
+    for bound in ["since", "until"] {
+        let mut sweep = serde_json::to_value(one_list("history")).unwrap();
+        sweep["windows"][0][bound] = json!("yesterday");
+        let sweep: Sweep = serde_json::from_value(sweep).unwrap();
+        assert!(salesforce().ask(&cases(), &sweep).is_err(), "{bound}");
+    }
+}
+
+#[test]
+fn a_page_that_says_there_is_more_and_brings_nothing_is_refused() {
+    let answer = Raw::json(200, &json!({"totalSize": 9, "done": false, "records": []}).to_string());
+    let read = salesforce().read(&cases(), &one_list("history"), &[answer.answer()]);
+    assert!(matches!(read, Err(ReadError::Missing(_))));
+}
+
+/// The whole of what is asked of anything, but for values.
+#[test]
+fn no_question_names_a_field_that_holds_content() {
+    let forbidden = [
+        "Subject",
+        "Description",
+        "Comments",
+        "Supplied",
+        "Contact",
+        "Email",
+        "Phone",
+        "FIELDS",
+        "Body",
+        "Feed",
+        "__c",
+        "*",
+        "Title",
+        "sobjects",
+    ];
+    for operation in salesforce().contract().operations {
+        let text = format!("{} {:?}", operation.path, operation.query);
+        for word in forbidden {
+            assert!(!text.contains(word), "{} of {}", word, operation.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_of_owners_come_along_and_none_of_them_is_kept() {
+    let stage = switched(60, SalesforceSwitches::default()).await;
+    let rounds = stage.sweep(stage.begin()).await;
+    let came: HashSet<_> = rounds
+        .iter()
+        .flat_map(|round| &round.raws)
+        .flat_map(|raw| twinflow_fixtures::canary::found_in(raw.text()))
+        .collect();
+    assert!(came.len() == 1 && came.iter().all(|it| it.contains("owner-name")), "{came:?}");
+    assert!(pages(&rounds).all(|page| !kept(page).contains("CANARY")));
+}
+
+#[tokio::test]
+async fn the_two_limits_are_told_apart_by_a_message_that_is_not_kept() {
+    let stage = switched(2, SalesforceSwitches::default()).await;
+    let date = now() + TimeDelta::minutes(3);
+    let hour = Wait::For(Duration::from_secs(3_600));
+    let table = [
+        (Fault::JiraQuota { retry_after: None }, hour),
+        (Fault::TooManyRequests { retry_after: None }, Wait::Unsaid),
+        (
+            Fault::TooManyRequests { retry_after: Some(RetryAfter::Secs(17)) },
+            Wait::For(Duration::from_secs(17)),
+        ),
+        (Fault::JiraQuota { retry_after: Some(RetryAfter::Date(date)) }, Wait::Until(date)),
+    ];
+    for (fault, wait) in table {
+        stage.service.faults().next(fault.clone());
+        assert_eq!(stage.refusal().await, Some(Refusal::SlowDown(wait)), "{fault:?}");
+    }
+    let odd = json!([{"errorCode": "REQUEST_LIMIT_EXCEEDED"}]);
+    assert_eq!(refusal(&Raw::json(403, &odd.to_string())), Some(Refusal::SlowDown(hour)));
+}
+
+#[tokio::test]
+async fn every_other_no_is_told_from_the_rest() {
+    let stage = switched(2, SalesforceSwitches::default()).await;
+    let table = [
+        (Fault::Status(401), Refusal::Unauthorised),
+        (Fault::Status(403), Refusal::Forbidden),
+        (Fault::Status(404), Refusal::Gone),
+        (Fault::Status(400), Refusal::Rejected),
+        (Fault::GitHubResourceLimits, Refusal::TooMuch),
+        (Fault::ServerError(504), Refusal::TooMuch),
+        (Fault::ServerError(500), Refusal::Trouble(500)),
+        (Fault::ServerError(503), Refusal::Trouble(503)),
+        (Fault::RedirectTo("https://elsewhere.example".to_owned()), Refusal::Rejected),
+    ];
+    for (fault, refusal) in table {
+        stage.service.faults().next(fault.clone());
+        assert_eq!(stage.refusal().await, Some(refusal), "{fault:?}");
+    }
+    let code = |status, code: &str| {
+        refusal(&Raw::json(status, &json!([{"message": "SELECT …", "errorCode": code}]).to_string()))
+    };
+    assert_eq!(code(400, "MALFORMED_QUERY"), Some(Refusal::Rejected));
+    assert_eq!(code(400, "INVALID_FIELD"), Some(Refusal::Forbidden), "of nothing that can be done without");
+    assert_eq!(code(500, "QUERY_TIMEOUT"), Some(Refusal::TooMuch));
+    for body in ["{}", "[]", "[7]", "null", "[{\"errorCode\":7}]"] {
+        assert_eq!(refusal(&Raw::json(400, body)), Some(Refusal::Rejected), "{body}");
+    }
+    stage.service.revoke();
+    assert_eq!(stage.refusal().await, Some(Refusal::Unauthorised));
+}
+
+#[test]
+fn what_is_left_of_the_shared_limit_is_read_from_the_header() {
+    let left =
+        |text: &str| salesforce().allowance(&Raw::json(200, "{}").with("sforce-limit-info", text).answer());
+    let some = Some(Allowance { limit: 5_000, remaining: 4_982, resets: Wait::Unsaid });
+    assert_eq!(left("api-usage=18/5000"), some);
+    assert_eq!(left("per-app-api-usage=17/250(appName=sample-app); api-usage=18/5000"), some);
+    assert_eq!(left("api-usage=6000/5000").map(|it| it.remaining), Some(0));
+    for nonsense in ["", "api-usage=", "api-usage=18", "api-usage=x/y", "18/5000"] {
+        assert_eq!(left(nonsense), None, "{nonsense}");
+    }
+}
+
+#[test]
+fn an_account_is_the_user_and_the_org_of_the_identity() {
+    let account = |identity: Value| {
+        salesforce()
+            .account(&Raw::json(200, &json!({"query": "/x", "identity": identity}).to_string()).answer())
+    };
+    let known =
+        account(json!("https://login.salesforce.com/id/00DRO0000008aXd2AI/005RO000000HfnkYAC")).unwrap();
+    assert_eq!((known.id.as_str(), known.beyond.len()), ("005RO000000HfnkYAC", 0));
+    assert!(known.name.as_str().contains("00DRO0000008aXd2AI"));
+    for wrong in [json!(null), json!(7), json!(""), json!("https://login.salesforce.com/id/x/y")] {
+        assert!(account(wrong).is_err());
+    }
+}
+
+#[test]
+fn a_mark_is_when_a_sweep_began_and_the_next_one_overlaps_it() {
+    let mark: DateTime<Utc> = now();
+    let sweep = salesforce().begin(
+        &cases(),
+        &Cursor { mark: Some(mark), ..Cursor::default() },
+        mark + TimeDelta::hours(1),
+    );
+    assert_eq!(sweep.upto, Some(mark + TimeDelta::hours(1)));
+    assert!(sweep.windows.iter().all(|window| window.since == "2026-03-04T14:50:00.000Z"));
+    let cut =
+        Sweep { pending: vec![Pending { operation: "oldest".into(), cases: vec![], page: None }], ..sweep };
+    let cursor = Cursor { mark: Some(mark), sweep: Some(cut.clone()), ..Cursor::default() };
+    assert_eq!(salesforce().begin(&cases(), &cursor, mark + TimeDelta::days(90)), cut);
+}
