@@ -126,7 +126,7 @@ mod tests {
             Sid::of_owner("005RO000000HfnkYAC").is_some() && Sid::of_owner("00GRO000000HfnkYAC").is_some()
         );
         assert_eq!(Sid::of_owner("003RO000000HfnkYAC"), None);
-        assert_eq!(Sid::of_owner("AnaMariaDeveloper"), None);
+        assert_eq!(Sid::of_owner("AnaDeveloperBot"), None);
     }
 
     #[test]

@@ -6,14 +6,15 @@
 //!
 //! A first sweep reads cases and history in parts of the time since the oldest case, side by side; a later one what
 //! changed since the mark. Each list goes on behind the last record that was read (`place.rs`), so a sweep that
-//! waited for weeks goes on as well. Case ids never move between the parts, since a time of creation does not change.
+//! waited for weeks goes on as well.
 //!
-//! Start with `contract.rs` for what is asked and `read.rs` for what it means.
+//! Start with `contract.rs` for what is asked; `read.rs` and `history.rs` say what it means.
 //!
 //! <https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_queryall.htm>,
 //! <https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_casehistory.htm>
 
 mod contract;
+mod history;
 mod id;
 mod place;
 mod read;

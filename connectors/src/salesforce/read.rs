@@ -22,7 +22,7 @@ const TRACKING_HIDDEN: &str =
 
 /// Turns rows into a page.
 pub(super) struct Reader {
-    page: Page,
+    pub(super) page: Page,
     names: BTreeMap<(Kind, Opaque), Named>,
 }
 
@@ -76,7 +76,7 @@ impl Reader {
     }
 
     /// The rows of a page, after its window was turned: to its end if these are all, else behind the last of them.
-    fn rows<T: DeserializeOwned + 'static>(
+    pub(super) fn rows<T: DeserializeOwned + 'static>(
         &mut self,
         nth: usize,
         answer: &Answer,
@@ -224,114 +224,6 @@ impl Reader {
         Ok(())
     }
 
-    fn history(&mut self, nth: usize, answer: &Answer) -> Result<(), ReadError> {
-        let token = |row: &wire::Change| place::after(&place::moment(row.created_date.0), &row.id);
-        for row in self.rows(nth, answer, token)? {
-            for (activity, from, to) in self.meaning(&row) {
-                self.page.events.push(Event {
-                    case: row.case_id.opaque(),
-                    activity,
-                    resource: row.created_by_id.as_ref().map(Sid::opaque),
-                    at: row.created_date.0,
-                    from,
-                    to,
-                    source: row.id.opaque(),
-                    turn: 0,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// The events a history row stands for. What the states tell is not told twice.
-    fn meaning(&self, row: &wire::Change) -> Vec<(Activity, Option<Opaque>, Option<Opaque>)> {
-        use wire::Field;
-        let picked = |value: &wire::Value| match value {
-            wire::Value::Text(text) => text.id(),
-            wire::Value::True | wire::Value::Nothing => None,
-        };
-        let (from, to) = (picked(&row.old_value), picked(&row.new_value));
-        match row.field {
-            Field::Status if self.is_untracked(wire::Column::Status) => vec![],
-            Field::Status => vec![(Activity::StatusChanged, from, to)],
-            Field::Priority => vec![(Activity::PriorityChanged, from, to)],
-            Field::Type => vec![(Activity::TypeChanged, from, to)],
-            Field::Origin | Field::Reason => vec![(Activity::Edited, None, None)],
-            Field::IsEscalated if is_true(&row.new_value) => vec![(Activity::Escalated, None, None)],
-            Field::Owner | Field::OwnerAccepted | Field::OwnerAssignment | Field::OwnerEscalated => {
-                self.owners(row.field, owner(&row.old_value), owner(&row.new_value))
-            }
-            Field::IsEscalated | Field::Other => vec![],
-        }
-    }
-
-    /// An owner's change is told by two rows, one with names and one with ids. The first is nobody's to keep.
-    fn owners(
-        &self,
-        field: wire::Field,
-        from: Option<Sid>,
-        to: Option<Sid>,
-    ) -> Vec<(Activity, Option<Opaque>, Option<Opaque>)> {
-        if from.is_none() && to.is_none() {
-            return vec![];
-        }
-        let (from, to) = (from.map(|it| it.opaque()), to.map(|it| it.opaque()));
-        let assigned = match to {
-            _ if self.is_untracked(wire::Column::OwnerId) => None,
-            Some(_) => Some((Activity::Assigned, from, to)),
-            None => Some((Activity::Unassigned, from, None)),
-        };
-        let escalated = (field == wire::Field::OwnerEscalated).then_some((Activity::Escalated, None, None));
-        assigned.into_iter().chain(escalated).collect()
-    }
-
-    /// Each state beside the one before it: a change of status, of owner, or the state a case began with.
-    fn states(&mut self, nth: usize, answer: &Answer, before: Place) -> Result<(), ReadError> {
-        let token = |row: &wire::State| {
-            let at = place::moment(row.last_modified_date.0);
-            place::after_state(&at, &row.id, &row.case_id, row.owner_id.as_ref(), &row.status)
-        };
-        let mut before = before;
-        for row in self.rows(nth, answer, token)? {
-            let (status, owner) = (row.status.id(), row.owner_id.as_ref().map(Sid::opaque));
-            let known = before.case == row.case_id.as_str();
-            let at = place::moment(row.last_modified_date.0);
-            if known && at >= before.since {
-                let id = |text: &Option<String>| text.clone().and_then(Opaque::new);
-                self.differs(&row, Activity::StatusChanged, id(&before.status), &status);
-                self.differs(&row, Activity::Assigned, id(&before.owner), &owner);
-            }
-            let text = |id: Option<Opaque>| id.map(|id| id.to_string());
-            (before.case, before.status, before.owner) =
-                (row.case_id.as_str().to_owned(), text(status), text(owner));
-        }
-        Ok(())
-    }
-
-    fn differs(&mut self, row: &wire::State, activity: Activity, from: Option<Opaque>, to: &Option<Opaque>) {
-        let column = match activity {
-            Activity::StatusChanged => wire::Column::Status,
-            _ => wire::Column::OwnerId,
-        };
-        if from == *to || !self.is_untracked(column) {
-            return;
-        }
-        self.page.events.push(Event {
-            case: row.case_id.opaque(),
-            activity,
-            resource: row.last_modified_by_id.as_ref().map(Sid::opaque),
-            at: row.last_modified_date.0,
-            from,
-            to: to.clone(),
-            source: row.id.opaque(),
-            turn: 0,
-        });
-    }
-
-    fn is_untracked(&self, column: wire::Column) -> bool {
-        self.page.next.carried.iter().any(|it| it == column.word())
-    }
-
     fn called(&mut self, kind: Kind, id: &Sid, name: Option<Name>) {
         let name = name.unwrap_or_else(|| Name::new(id.as_str()));
         self.name(kind, id.opaque(), name, None);
@@ -339,20 +231,5 @@ impl Reader {
 
     fn name(&mut self, kind: Kind, id: Opaque, name: Name, stage: Option<Stage>) {
         self.names.insert((kind, id.clone()), Named { kind, id, name, stage });
-    }
-}
-
-fn is_true(value: &wire::Value) -> bool {
-    match value {
-        wire::Value::True => true,
-        wire::Value::Text(text) => text.text() == Some("true"),
-        wire::Value::Nothing => false,
-    }
-}
-
-fn owner(value: &wire::Value) -> Option<Sid> {
-    match value {
-        wire::Value::Text(text) => Sid::of_owner(text.text()?),
-        wire::Value::True | wire::Value::Nothing => None,
     }
 }
