@@ -6,7 +6,8 @@
 //!
 //! A first sweep reads cases and history in parts of the time since the oldest case, side by side; a later one what
 //! changed since the mark. Each list goes on behind the last record that was read (`place.rs`), so a sweep that
-//! waited for weeks goes on as well.
+//! waited for weeks goes on as well. The mark is the newest change that was seen, and never after the sweep began: so
+//! a later sweep meets at least one case again, and one that meets none is worth a question.
 //!
 //! Start with `contract.rs` for what is asked; `read.rs` and `history.rs` say what it means.
 //!
@@ -98,7 +99,7 @@ impl Connector for Salesforce {
             page: Some(since.clone()),
         };
         let pending = pending.into_iter().map(left).collect();
-        Sweep { upto: Some(now), ..Sweep::new(now, windows, pending) }
+        Sweep::new(now, windows, pending)
     }
 
     fn ask(&self, _: &Stream, at: &Sweep) -> Result<Vec<Request>, Undeclared> {

@@ -212,6 +212,7 @@ impl Reader {
             self.name(Kind::Priority, id, name, None);
         }
         self.page.next.cases += 1;
+        self.page.next.upto = self.page.next.upto.max(Some(changed));
         self.page.cases.push(Case {
             key: case.case_number.id().unwrap_or(id.clone()),
             id,
