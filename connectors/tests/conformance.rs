@@ -24,3 +24,7 @@ mod stage;
 mod sweeps;
 #[path = "conformance/text.rs"]
 mod text;
+#[path = "conformance/zendesk.rs"]
+mod zendesk;
+#[path = "conformance/zendesk_detailed.rs"]
+mod zendesk_detailed;

@@ -23,7 +23,7 @@ use crate::answer::Answer;
 use crate::connector::Place;
 use crate::error::ReadError;
 use crate::event::{Activity, Event, Opaque, Timestamp};
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use std::collections::BTreeMap;
 
 /// Tickets that changed within one second and are carried to the next page; more than any bulk edit makes.
@@ -73,28 +73,33 @@ impl Ticks {
     }
 }
 
-/// By moment and ticket.
-type Groups = BTreeMap<(DateTime<Utc>, Opaque), Ticks>;
+/// By second and ticket; Zendesk tells no less than seconds.
+type Groups = BTreeMap<(i64, Opaque), Ticks>;
 
 impl Reader {
-    /// A page of metric events; `alone` where nothing else tells of statuses.
+    /// A page of metric events; `alone` where nothing else tells of cases and their statuses. Two lists that are not
+    /// equally far would tell the older status last.
     pub(super) fn clocks(&mut self, answer: &Answer, nth: usize, alone: bool) -> Result<(), ReadError> {
         let answered: Metrics = answer.json()?;
         let place = answered.meta.place()?;
         let newest = answered.ticket_metric_events.iter().map(|event| event.time.0).max();
         let mut groups: Groups = self.page.next.carried.drain(..).filter_map(|text| carried(&text)).collect();
         for event in answered.ticket_metric_events {
-            let ticks = Ticks::of(&event);
-            if alone && ticks.0 != 0 {
-                groups.entry((event.time.0, event.ticket_id.0.clone())).or_default().0 |= ticks.0;
+            if alone {
+                let ticks = Ticks::of(&event);
+                groups.entry((event.time.0.timestamp(), event.ticket_id.0.clone())).or_default().0 |= ticks.0;
+                self.touch(&event.ticket_id.0, event.time.0, None);
             }
             self.clock(event);
         }
-        let at_an_end = |(at, _): &(DateTime<Utc>, Opaque)| place == Place::End || Some(*at) < newest;
-        let (whole, cut): (Groups, Groups) = groups.into_iter().partition(|(key, _)| at_an_end(key));
+        groups.retain(|_, ticks| ticks.0 != 0);
+        let last_second = newest.map(|newest| newest.timestamp());
+        let is_whole = |second: i64| place == Place::End || Some(second) < last_second;
+        let (whole, cut): (Groups, Groups) =
+            groups.into_iter().partition(|((second, _), _)| is_whole(*second));
         self.page.next.carried = cut.iter().take(CARRIED_AT_MOST).map(written).collect();
-        for ((at, ticket), ticks) in whole.into_iter().chain(cut.into_iter().skip(CARRIED_AT_MOST)) {
-            self.group(&ticket, at, ticks)?;
+        for ((second, ticket), ticks) in whole.into_iter().chain(cut.into_iter().skip(CARRIED_AT_MOST)) {
+            self.group(&ticket, second, ticks)?;
         }
         self.turn(nth, place, newest);
         Ok(())
@@ -103,7 +108,6 @@ impl Reader {
     /// What one metric event tells by itself.
     fn clock(&mut self, event: MetricEvent) {
         let (ticket, at) = (event.ticket_id.0, event.time.0);
-        self.touch(&ticket, at, None);
         let activity = match (event.metric, event.what) {
             (Metric::ReplyTime, Tick::Fulfill) => Activity::Replied,
             (_, Tick::Breach) => Activity::Breached,
@@ -112,7 +116,8 @@ impl Reader {
         self.page.events.push(happened(ticket, activity, at, event.id.0));
     }
 
-    fn group(&mut self, ticket: &Opaque, at: DateTime<Utc>, ticks: Ticks) -> Result<(), ReadError> {
+    fn group(&mut self, ticket: &Opaque, second: i64, ticks: Ticks) -> Result<(), ReadError> {
+        let at = DateTime::from_timestamp(second, 0).ok_or(ReadError::Missing("a usable time"))?;
         let status = ticks.status();
         self.touch(ticket, at, status);
         let born = ticks.has(Ticks::BORN);
@@ -121,7 +126,7 @@ impl Reader {
         }
         // Open is what a ticket is created as; where it was anything else, that is told.
         if let Some(status) = status.filter(|status| !born || *status != "open") {
-            let source = Opaque::new(format!("{ticket}:{}", at.timestamp()));
+            let source = Opaque::new(format!("{ticket}:{second}"));
             let source = source.ok_or(ReadError::Missing("a usable ticket id"))?;
             let changed = happened(ticket.clone(), Activity::StatusChanged, at, source);
             self.page.events.push(Event {
@@ -134,14 +139,14 @@ impl Reader {
     }
 }
 
-/// A group as it stands in the cursor: `35436:1772636400:5`.
-fn written(((at, ticket), ticks): (&(DateTime<Utc>, Opaque), &Ticks)) -> String {
-    format!("{ticket}:{}:{}", at.timestamp(), ticks.0)
+/// A group as it stands in the cursor: `41001:1772636400:5`.
+fn written(((second, ticket), ticks): (&(i64, Opaque), &Ticks)) -> String {
+    format!("{ticket}:{second}:{}", ticks.0)
 }
 
-fn carried(text: &str) -> Option<((DateTime<Utc>, Opaque), Ticks)> {
+fn carried(text: &str) -> Option<((i64, Opaque), Ticks)> {
     let mut parts = text.split(':');
-    let (ticket, at, ticks) = (parts.next()?, parts.next()?, parts.next()?);
-    let at = Timestamp::from_count(at.parse().ok()?)?.0;
-    Some(((at, Opaque::new(ticket)?), Ticks(ticks.parse().ok()?)))
+    let (ticket, second, ticks) = (parts.next()?, parts.next()?, parts.next()?);
+    let second = Timestamp::from_count(second.parse().ok()?)?.0.timestamp();
+    Some(((second, Opaque::new(ticket)?), Ticks(ticks.parse().ok()?)))
 }

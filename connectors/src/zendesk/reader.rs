@@ -46,8 +46,8 @@ impl Reader {
         self.page.next.turn(nth, place);
     }
 
-    /// Notes that a ticket moved. Its case tells of no more than that and its status: the store keeps the earliest
-    /// time of creation, the latest of change, and the last status there was.
+    /// Notes that a ticket moved; to be called in the order of time. Its case tells of no more than that and its status:
+    /// the store keeps the earliest time of creation, the latest of change, and the last status there was.
     pub(super) fn touch(&mut self, ticket: &Opaque, at: DateTime<Utc>, status: Option<&'static str>) {
         let status = status.map(Opaque::known);
         let case = self.touched.entry(ticket.clone()).or_insert_with(|| Case {
@@ -59,9 +59,7 @@ impl Reader {
             assignee: None,
             priority: None,
         });
-        if at >= case.updated_at || case.status.is_none() {
-            case.status = status.or(case.status.take());
-        }
+        case.status = status.or(case.status.take());
         case.created_at = case.created_at.min(at);
         case.updated_at = case.updated_at.max(at);
     }

@@ -42,6 +42,9 @@ fn asking(connector: &dyn Connector, stream: &Stream, left: &[&str], nth: usize)
     if let Some(operation) = left.get(nth) {
         let (operation, cases) = ((*operation).to_owned(), vec!["10001".to_owned()]);
         at.pending.push(Pending { operation, cases, page: None });
+    } else {
+        at.windows.swap(0, (nth - left.len()) % at.windows.len());
+        at.windows.truncate(1);
     }
     at
 }
