@@ -28,3 +28,5 @@ mod text;
 mod zendesk;
 #[path = "conformance/zendesk_detailed.rs"]
 mod zendesk_detailed;
+#[path = "conformance/zendesk_refusals.rs"]
+mod zendesk_refusals;

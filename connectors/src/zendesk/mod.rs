@@ -100,7 +100,11 @@ impl Connector for Zendesk {
     fn begin(&self, _: &Stream, at: &Cursor, now: DateTime<Utc>) -> Sweep {
         match &at.sweep {
             Some(cut) if now - cut.began < CURSOR_KEEPS => cut.clone(),
-            Some(cut) => self.sweep_from(at.mark.max(cut.reached), now).in_place_of(cut),
+            Some(cut) => {
+                // A list that came to its end did so after the sweep began; the other may have come further since.
+                let reached = at.mark.max(cut.reached.map(|reached| reached.min(cut.began)));
+                Sweep { reached, ..self.sweep_from(reached, now).in_place_of(cut) }
+            }
             None => self.sweep_from(at.mark, now),
         }
     }

@@ -301,6 +301,22 @@ async fn the_mark_of_an_unfinished_sweep_is_that_of_the_list_that_is_furthest_be
     assert!(next.reached.unwrap() < changes && next.reached.unwrap() >= clocks);
 }
 
+#[test]
+fn a_sweep_that_starts_over_goes_back_to_where_both_lists_were_read() {
+    let mut cut = detailed().begin(&tickets(), &Cursor::default(), now());
+    cut.windows[1].page = Place::End;
+    for (reached, from) in
+        [(TimeDelta::hours(3), TimeDelta::zero()), (-TimeDelta::hours(3), -TimeDelta::hours(3))]
+    {
+        let cut = Sweep { reached: Some(now() + reached), ..cut.clone() };
+        let cursor = Cursor { sweep: Some(cut), ..Cursor::default() };
+        let over = detailed().begin(&tickets(), &cursor, now() + TimeDelta::days(2));
+        assert_eq!(over.reached, Some(now() + from));
+        let since = (now() + from - TimeDelta::minutes(5)).timestamp().to_string();
+        assert!(over.windows.iter().all(|window| window.since == since && window.page == Place::First));
+    }
+}
+
 #[tokio::test]
 async fn agents_come_in_pages_and_customers_never() {
     let stage = stage(30, ZendeskSwitches::default()).await;

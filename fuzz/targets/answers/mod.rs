@@ -43,7 +43,8 @@ fn asking(connector: &dyn Connector, stream: &Stream, left: &[&str], nth: usize)
         let (operation, cases) = ((*operation).to_owned(), vec!["10001".to_owned()]);
         at.pending.push(Pending { operation, cases, page: None });
     } else {
-        at.windows.swap(0, (nth - left.len()) % at.windows.len());
+        let nth = (nth - left.len()) % at.windows.len();
+        at.windows.swap(0, nth);
         at.windows.truncate(1);
     }
     at
