@@ -4,6 +4,8 @@
 
 #[path = "schemas/zendesk.rs"]
 mod zendesk;
+#[path = "schemas/gmail.rs"]
+mod gmail;
 
 use apollo_compiler::executable::{Selection, SelectionSet};
 use apollo_compiler::validation::Valid;

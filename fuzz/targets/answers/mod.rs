@@ -7,13 +7,19 @@ const STATUSES: [u16; 4] = [200, 403, 429, 400];
 
 /// `left` are the operations that are asked after a page: the question is one of them, or one of a later sweep's lists.
 pub fn feed(tool: &str, stream: &str, left: &[&str], input: &[u8]) {
+    let later = Cursor { mark: Some(DateTime::UNIX_EPOCH), ..Cursor::default() };
+    feed_from(tool, stream, &later, left, input);
+}
+
+/// The same from another cursor, for a tool with several kinds of pages.
+pub fn feed_from(tool: &str, stream: &str, from: &Cursor, left: &[&str], input: &[u8]) {
     let Some((first, body)) = input.split_first() else { return };
     let connector = find(tool).unwrap();
     let stream = connector.stream(stream).unwrap();
     let kind = ("content-type".to_owned(), "application/json; charset=utf-8".to_owned());
     let status = STATUSES[usize::from(first >> 6)];
     let answer = Answer::new(status, vec![kind], body.to_vec());
-    let at = asking(connector, &stream, left, usize::from(first & 0x3f));
+    let at = asking(connector, &stream, from, left, usize::from(first & 0x3f));
     let to = |request: &Request| answer.clone().to(request.operation(), connector.contract());
     if let Ok(account) = connector.account(&to(&connector.probe().unwrap())) {
         assert!(is_id(&account.id));
@@ -29,9 +35,8 @@ pub fn feed(tool: &str, stream: &str, left: &[&str], input: &[u8]) {
 }
 
 /// A sweep at which one question is to be asked.
-fn asking(connector: &dyn Connector, stream: &Stream, left: &[&str], nth: usize) -> Sweep {
-    let cursor = Cursor { mark: Some(DateTime::UNIX_EPOCH), ..Cursor::default() };
-    let mut at = connector.begin(stream, &cursor, DateTime::UNIX_EPOCH);
+fn asking(connector: &dyn Connector, stream: &Stream, from: &Cursor, left: &[&str], nth: usize) -> Sweep {
+    let mut at = connector.begin(stream, from, DateTime::UNIX_EPOCH);
     at.pending.clear();
     let list = nth.saturating_sub(left.len()) % at.windows.len();
     for (place, window) in at.windows.iter_mut().enumerate() {
