@@ -10,6 +10,8 @@ mod damage;
 mod github;
 #[path = "conformance/gmail.rs"]
 mod gmail;
+#[path = "conformance/gmail_answers.rs"]
+mod gmail_answers;
 #[path = "conformance/jira.rs"]
 mod jira;
 #[path = "conformance/linear.rs"]

@@ -1,7 +1,8 @@
-//! The address in a `From` header (RFC 5322, sections 3.4 and 3.4.1): `"Name, of somebody" <a@b.example>` is `a@b.example`.
+//! The address in a `From` header (RFC 5322, sections 3.4 and 3.4.1): `"Name, of somebody" <a@b.example>` is
+//! `a@b.example`.
 //!
-//! The sender writes this header, so it may say anything. Whatever is not plainly one address comes to nothing: lists
-//! and groups, quoted local parts, encoded words (RFC 2047), routes, domains without a dot, other alphabets.
+//! The sender writes this header, so it may say anything. Whatever is not plainly one address comes to nothing:
+//! lists and groups, quoted local parts, encoded words (RFC 2047), routes, domains without a dot, other alphabets.
 
 use crate::event::Opaque;
 
@@ -23,8 +24,8 @@ pub(super) fn of(value: &str) -> Option<Opaque> {
     is_address(address).then(|| Opaque::new(address.to_ascii_lowercase()))?
 }
 
-/// The value without comments, and with a bare quote for each quoted string: no address has one in it. Nothing where one
-/// of them is left open.
+/// The value without comments, and with a bare quote for each quoted string: no address has one in it. Nothing
+/// where one of them is left open.
 fn without_asides(value: &str) -> Option<String> {
     let (mut bare, mut quoted, mut depth) = (String::with_capacity(value.len()), false, 0_u32);
     let mut rest = value.chars();

@@ -102,22 +102,23 @@ pub(super) static CONTRACT: Contract = Contract {
             pkce: true,
             secret: true,
             json: false,
-            app: "in the Google Cloud console, under APIs & Services: enable the Gmail API, then make an OAuth client \
-                  of type Desktop app; while its consent screen is in Testing, Google ends every grant after seven days",
+            app: "in the Google Cloud console, under APIs & Services: enable the Gmail API, then make an OAuth \
+                  client of type Desktop app; while its consent screen is in Testing, Google ends every grant \
+                  after seven days",
         }),
         SignIn::Token { what: "OAuth access token" },
     ],
     scopes: &[Scope {
         name: "https://www.googleapis.com/auth/gmail.readonly",
-        why: "messages' times, threads, senders and labels, and the history of their changes; it would allow more, \
-              which is never asked for",
+        why: "messages' times, threads, senders and labels, and the history of their changes; it would allow \
+              more, which is never asked for",
     }],
     operations: &[&PROFILE, &LABELS, &MESSAGES, &MESSAGE, &HISTORY],
     complaints: &[Reads::of::<wire::Complaint>()],
     stored: &[
         "thread ids and message ids; when a message was received, sent, or sent in reply",
         "the sender's address, without the name beside it",
-        "when a message left the inbox, came back, got or lost a label, or was deleted for good, to the precision of a scan",
+        "when a message left the inbox, came back, got or lost a label, or was deleted: the scan that found it",
         "ids and names of the labels people made",
     ],
     never: &[

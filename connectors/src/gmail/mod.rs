@@ -1,17 +1,17 @@
 //! Gmail, one mailbox: `messages.list` says which messages there are, `messages.get` what each of them is,
 //! `history.list` what changed since. A case is a thread.
 //!
-//! A first sweep asks for the profile before it lists anything: the history id it tells becomes the cursor's bookmark,
-//! so that what changes while the mailbox is read is told by the next sweep. Then it lists the messages, newest first,
-//! and looks each of them up. The look-ups take nearly all of the time (20 units of quota each, 6,000 a minute), so
-//! one list is enough and no time windows are made; a page of it is asked for when the look-ups of the one before
-//! are nearly done.
+//! A first sweep asks for the profile before it lists anything: the history id it tells becomes the cursor's
+//! bookmark, so that what changes while the mailbox is read is told by the next sweep. Then it lists the messages,
+//! newest first, and looks each of them up. The look-ups take nearly all of the time (20 units of quota each,
+//! 6,000 a minute), so one list is enough and no time windows are made; a page of it is asked for when the
+//! look-ups of the one before are nearly done.
 //!
-//! Later sweeps read the history from the bookmark. Gmail keeps it for a week or so: where it says 404 the sweep goes
-//! on as a first one, and says that the label changes in between are unknown.
+//! Later sweeps read the history from the bookmark. Gmail keeps it for a week or so: where it says 404 the sweep
+//! goes on as a first one, and says that the label changes in between are unknown.
 //!
-//! History has no times. A label change is dated to the beginning of the sweep that finds it, and what is read of a
-//! thread in such a sweep is how it stands then.
+//! History has no times. A label change is dated to the beginning of the sweep that finds it, and what is read of
+//! a thread in such a sweep is how it stands then.
 //!
 //! Start with [`Gmail::begin`]; `read.rs` says what answers mean, `contract.rs` what is asked.
 //!

@@ -155,7 +155,7 @@ impl Reader {
         let since = next.reached.map_or("the last scan".to_owned(), shown);
         let until = shown(next.began);
         next.skip(&format!(
-            "Gmail no longer knows its history since the last scan: label changes between {since} and {until} are unknown"
+            "Gmail has forgotten its history: label changes between {since} and {until} are unknown"
         ));
         self.go_on_with(nth, Window::new(&PROFILE, "", None));
     }
@@ -265,7 +265,8 @@ struct Changes<'a> {
 }
 
 impl Changes<'_> {
-    /// A change that has no time of its own: it happened by the time this sweep began, in the order of the history.
+    /// A change that has no time of its own: it happened by the time this sweep began, in the order of the
+    /// history.
     fn event(
         &mut self,
         message: &Stub,

@@ -37,8 +37,8 @@ pub(super) fn of(answer: &Answer) -> Option<Refusal> {
     })
 }
 
-/// Whether Gmail says itself that what was asked for is not there: a message that was deleted since it was listed, a
-/// history it has forgotten. A 404 that does not say so may be anybody's.
+/// Whether Gmail says itself that what was asked for is not there: a message that was deleted since it was listed,
+/// a history it has forgotten. A 404 that does not say so may be anybody's.
 pub(super) fn is_answered_by_absence(answer: &Answer) -> bool {
     answer.status() == 404
         && (answer.answers(&MESSAGE) || answer.answers(&HISTORY))

@@ -1,5 +1,5 @@
-//! The fields of Gmail's answers that are read, and nothing else. Of a header these are which of three it is, and an
-//! address where its value is one; of an error, the word for its reason.
+//! The fields of Gmail's answers that are read, and nothing else. Of a header these are which of three it is, and
+//! an address where its value is one; of an error, the word for its reason.
 
 use super::address;
 use crate::event::{Name, Opaque, Token};
@@ -189,7 +189,8 @@ impl<'de> Deserialize<'de> for HistoryId {
     }
 }
 
-/// Milliseconds since 1970, written as text. Like [`crate::event::Timestamp`], no year is believed that nobody works in.
+/// Milliseconds since 1970, written as text. Like [`crate::event::Timestamp`], no year is believed that nobody
+/// works in.
 pub(super) struct Millis(pub(super) DateTime<Utc>);
 
 impl<'de> Deserialize<'de> for Millis {

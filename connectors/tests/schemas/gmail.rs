@@ -7,8 +7,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use twinflow_connectors::{Connector, Cursor, Operation, Pending, Place, Sweep, find};
 
-/// Everything that is named in `fields`, and the headers that are asked for. Whoever adds one adds it here, in sight
-/// of a reviewer.
+/// Everything that is named in `fields`, and the headers that are asked for. Whoever adds one adds it here, in
+/// sight of a reviewer.
 const ASKED: [&str; 24] = [
     "emailAddress",
     "history.id",
