@@ -56,7 +56,7 @@ pub(super) static TEAM: Operation = asks!(
     "team",
     "whether there is such a team, and since when there can be issues",
     ["team"],
-    [wire::WorkspaceData, wire::TeamData],
+    [wire::TeamData],
     "team.graphql"
 );
 

@@ -126,7 +126,7 @@ impl Connector for Linear {
         for (step, answer) in steps.into_iter().zip(answers) {
             match step {
                 Step::Issues(nth, _) => reader.issues(answer, nth)?,
-                Step::Bounds(_) => reader.bounds(answer, stream)?,
+                Step::Bounds(operation) => reader.bounds(answer, operation, stream)?,
                 Step::Dictionary(left, _, kind) => reader.dictionary(answer, left, kind)?,
                 Step::History(left) => reader.history(answer, left)?,
             }

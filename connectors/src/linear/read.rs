@@ -1,9 +1,10 @@
 //! Turns wire structs into a page.
 
-use super::contract::HISTORY;
+use super::contract::{HISTORY, TEAM};
 use super::{A_DAY, WINDOWS, facets, list, text, wire};
 use crate::answer::Answer;
 use crate::connector::{Page, Pending, Place, Stream, Sweep, Window, slices};
+use crate::contract::Operation;
 use crate::error::ReadError;
 use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Timestamp, Token, Withdrawn};
 use chrono::{DateTime, Utc};
@@ -115,8 +116,18 @@ impl Reader {
     }
 
     /// Since when there can be issues tells a first sweep how to part the time.
-    pub(super) fn bounds(&mut self, answer: &Answer, stream: &Stream) -> Result<(), ReadError> {
-        let founded = data::<wire::WorkspaceData>(answer)?.organization.created_at.0;
+    pub(super) fn bounds(
+        &mut self,
+        answer: &Answer,
+        operation: &Operation,
+        stream: &Stream,
+    ) -> Result<(), ReadError> {
+        let workspace = if operation.name == TEAM.name {
+            data::<wire::TeamData>(answer)?.organization
+        } else {
+            data::<wire::WorkspaceData>(answer)?.organization
+        };
+        let founded = workspace.created_at.0;
         let next = &mut self.page.next;
         if next.windows.is_empty() {
             let (operation, soon) = (list(stream), next.began + A_DAY);

@@ -132,15 +132,16 @@ pub(super) struct Organization {
     pub(super) created_at: Timestamp,
 }
 
-/// The teams of one key: one, or none.
 #[derive(Deserialize)]
 pub(super) struct TeamData {
+    pub(super) organization: Organization,
     pub(super) teams: Teams,
 }
 
+/// The teams of one key: one, or none.
 #[derive(Deserialize)]
 pub(super) struct Teams {
-    pub(super) nodes: Vec<IgnoredAny>,
+    pub(super) nodes: Vec<Ref>,
 }
 
 #[derive(Deserialize)]
