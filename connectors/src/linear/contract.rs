@@ -128,7 +128,7 @@ pub(super) static CONTRACT: Contract = Contract {
     stored: &[
         "issue id, identifier, status, assignee, priority, times of creation and last update",
         "who created it; who changed its status, assignee, priority, labels, team, project, cycle or parent, archived or deleted it, when, from which id to which",
-        "who changed its estimate, due date or description, and when, but not from what to what",
+        "who changed its estimate, due date or description, and when; the values that are sent with it are not decoded",
         "people's ids and displayed names; names of statuses, labels, teams and integrations",
     ],
     never: &[
@@ -136,7 +136,6 @@ pub(super) static CONTRACT: Contract = Contract {
         "descriptions, documents and summaries",
         "comments, reactions, attachments and customer requests",
         "names of projects, cycles and milestones",
-        "the values of estimates and due dates are sent but not decoded",
         "e-mail addresses and avatars",
     ],
 };

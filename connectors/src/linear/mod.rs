@@ -34,7 +34,7 @@ use read::{Reader, data};
 
 pub(crate) struct Linear;
 
-/// Issues a page brings before anything is halved. With their histories they cost some 5,200 of the 10,000 points that
+/// Issues a page brings before anything is halved. With their histories they cost some 6,500 of the 10,000 points that
 /// one question may.
 const PAGE: u64 = 50;
 /// Questions left over that are asked side by side, and windows of a first sweep.

@@ -64,6 +64,9 @@ impl Reader {
 
     pub(super) fn history(&mut self, answer: &Answer, asked: &Pending) -> Result<(), ReadError> {
         let data = answer.json::<wire::Reply<wire::HistoryData>>()?.data;
+        if data.is_none() && !answer.mentions("\"errors\"") {
+            return Err(ReadError::Missing("data"));
+        }
         let Some(issue) = data.and_then(|data| data.issue) else {
             // Deleted for good since its page was read; in the trash it would still be shown.
             self.page.next.skip("an issue vanished before its whole history was read");

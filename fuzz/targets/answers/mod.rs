@@ -47,10 +47,6 @@ fn asking(connector: &dyn Connector, stream: &Stream, from: &Cursor, left: &[&st
     if let Some(operation) = left.get(nth) {
         let (operation, cases) = ((*operation).to_owned(), vec!["10001".to_owned()]);
         at.pending.push(Pending { operation, cases, page: None });
-    } else {
-        let nth = (nth - left.len()) % at.windows.len();
-        at.windows.swap(0, nth);
-        at.windows.truncate(1);
     }
     at
 }
