@@ -2,10 +2,10 @@
 //! the vendors' schemas where they lie beside the checkout. And what may never be asked for, by name.
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
-#[path = "schemas/zendesk.rs"]
-mod zendesk;
 #[path = "schemas/gmail.rs"]
 mod gmail;
+#[path = "schemas/zendesk.rs"]
+mod zendesk;
 
 use apollo_compiler::executable::{Selection, SelectionSet};
 use apollo_compiler::validation::Valid;
