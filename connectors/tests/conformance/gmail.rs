@@ -223,6 +223,7 @@ async fn many_sweeps_in_a_row_find_everything_once() {
             assert!(stage.service.add_event(nth, at - TimeDelta::minutes(5), Who::Person(4), what));
         }
         let (more, after) = follow(&stage, &cursor, at).await;
+        assert_ne!(after.bookmark, cursor.bookmark, "what was read is not read again");
         cursor = after;
         rounds.extend(more);
     }
