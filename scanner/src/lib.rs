@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod connect;
 pub mod insight;
+pub mod leaks;
 mod log;
 pub mod scan;
 pub mod store;

@@ -3,12 +3,17 @@
 use super::{End, format};
 use crate::config::{Opened, Settings};
 use crate::connect::owner;
+use crate::leaks::{self, Trial, Verdict};
 use crate::store::Connection;
 use anyhow::Result;
 use serde::Serialize;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
+    /// Run this program against pretend tools in a temporary folder, and look for what must be nowhere: canaries
+    /// in place of what people wrote, tokens and keys, in every encoding, in everything that was written
+    #[arg(long)]
+    canary: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -34,6 +39,9 @@ impl Check {
 }
 
 pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
+    if args.canary {
+        return look_for_leaks(settings, args.json).await;
+    }
     let checks = look(settings).await;
     if args.json {
         format::json(&checks)?;
@@ -90,4 +98,50 @@ async fn connection_is_fine(settings: &Settings, opened: &Opened, connection: &C
     let unread = if unread > 0 { format!(", {unread} not read to their end yet") } else { String::new() };
     let followed = format::count(streams.len() as i64, "stream", "streams");
     Ok(format!("credential opens, {} may be asked, {followed}{unread}", connection.base_url))
+}
+
+/// How many cases each pretend tool has.
+const CASES: usize = 40;
+
+async fn look_for_leaks(settings: &Settings, json: bool) -> Result<End> {
+    // Nothing of what is really connected is touched.
+    let settings = Settings { database_url: None, tenant: None, key_file: None, ..settings.clone() };
+    let program = std::env::current_exe()?;
+    let mut trial = Trial::begin(&program, &settings, CASES).await?;
+    trial.run().await?;
+    let verdict = leaks::judge(&trial).await?;
+    if json {
+        format::json(&verdict)?;
+    } else {
+        format::print(in_words(&verdict))?;
+    }
+    Ok(if verdict.is_clean() { End::Done } else { End::Failed })
+}
+
+fn in_words(verdict: &Verdict) -> String {
+    let bytes: usize = verdict.places.iter().map(|it| it.bytes).sum();
+    let mut text = format!(
+        "Looked for {} canaries and {} secrets of the pretend {}, in {} encodings ({}),\n\
+         in {} places of {} KiB together:\n",
+        verdict.canaries,
+        verdict.secrets,
+        verdict.tools.join(", "),
+        verdict.encodings.len(),
+        verdict.encodings.join(", "),
+        verdict.places.len(),
+        bytes >> 10,
+    );
+    verdict.places.iter().for_each(|it| text += &format!("  {} ({} bytes)\n", it.place, it.bytes));
+    let control = &verdict.control;
+    text += &format!("\nOf {} leaks planted on purpose, {} were found.\n", control.planted, control.found);
+    if verdict.found.is_empty() {
+        text += "Of leaks nobody planted, none was found.\n";
+    } else {
+        text += "Found:\n";
+        verdict
+            .found
+            .iter()
+            .for_each(|it| text += &format!("  {}, {}, in {}\n", it.what, it.encoding, it.place));
+    }
+    text
 }
