@@ -2,144 +2,46 @@
 //! not in a temporary file; neither as it is nor in another encoding. The pretend tools put canaries wherever
 //! people write prose, so a leak is found by searching for them.
 
+use crate::support::engines::migrated;
 use crate::support::program::{Home, PROJECT, REPOSITORY, Ran, github, jira, jira_url, story};
+use futures::StreamExt as _;
 use serde_json::json;
+use sqlx::PgConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
-use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use twinflow::config::Settings;
+use twinflow::leaks::{Found, Hit, Place, Search, Secret, Trial, written};
 use twinflow_fixtures::github::{CLASSIC_TOKEN, TOKEN};
 use twinflow_fixtures::jira::{JiraSwitches, TOKEN as JIRA_TOKEN};
 use twinflow_fixtures::{Fault, GitHub, Jira, RetryAfter, Service, ServiceOptions, canary};
 
 // --- The search ---
 
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// The part of a text's base64 that is the same whatever stands around it, `before` bytes into a group of three.
-fn base64(text: &[u8], before: usize) -> Vec<u8> {
-    let mut bytes = vec![0; before];
-    bytes.extend_from_slice(text);
-    let sixes = bytes.len() * 8 / 6;
-    let digit = |nth: usize| {
-        let (at, shift) = (nth * 6 / 8, nth * 6 % 8);
-        let pair = u16::from(bytes[at]) << 8 | u16::from(bytes.get(at + 1).copied().unwrap_or(0));
-        BASE64[usize::from(pair >> (10 - shift) & 0x3F)]
-    };
-    ((before * 8).div_ceil(6)..sixes).map(digit).collect()
-}
-
-fn for_urls(base64: &[u8]) -> Vec<u8> {
-    base64
-        .iter()
-        .map(|digit| match digit {
-            b'+' => b'-',
-            b'/' => b'_',
-            other => *other,
-        })
-        .collect()
-}
-
-fn each(text: &[u8], written: impl Fn(u8) -> String) -> Vec<u8> {
-    text.iter().flat_map(|byte| written(*byte).into_bytes()).collect()
-}
-
-/// As `{:?}` shows bytes, and JSON.
-fn list(text: &[u8], comma: &str) -> Vec<u8> {
-    text.iter().map(u8::to_string).collect::<Vec<_>>().join(comma).into_bytes()
-}
-
-/// The ways a text may be written down, and how each looks in a haystack of small letters or of any.
-fn disguises(text: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
-    let mut all = vec![
-        ("as it is", text.to_vec()),
-        ("UTF-16", text.iter().flat_map(|byte| [*byte, 0]).collect()),
-        ("a list of numbers", list(text, ", ")),
-        ("a list of numbers", list(text, ",")),
-        ("hex", each(text, |byte| format!("{byte:02x}"))),
-        ("percent-encoding", each(text, |byte| format!("%{byte:02x}"))),
-        ("JSON escapes", each(text, |byte| format!("\\u{byte:04x}"))),
-    ];
-    for before in 0..3 {
-        let plain = base64(text, before);
-        all.push(("base64 for URLs", for_urls(&plain)));
-        all.push(("base64", plain));
-    }
-    all
-}
-
-/// These may be written in large letters too.
-const OF_ANY_CASE: &[&str] = &["hex", "percent-encoding", "JSON escapes"];
-
-/// What it is, how it is written, and how that looks.
-type Disguised = (String, &'static str, Vec<u8>);
-
-/// Everything that must not be found, in all its disguises, by its first eight bytes.
-struct Sweep {
-    by_start: HashMap<[u8; 8], Vec<Disguised>>,
-    starts: Vec<bool>,
-}
-
-/// What was found: what it is, how it was written, where.
-type Found = BTreeSet<(String, &'static str, String)>;
-
-impl Sweep {
-    fn new(secrets: &[(String, Vec<u8>)]) -> Self {
-        let mut sweep = Self { by_start: HashMap::new(), starts: vec![false; 1 << 16] };
-        for (name, text) in secrets {
-            for (disguise, bytes) in disguises(text) {
-                let start = *bytes.first_chunk().expect("eight bytes");
-                sweep.starts[usize::from(u16::from_le_bytes([start[0], start[1]]))] = true;
-                sweep.by_start.entry(start).or_default().push((name.clone(), disguise, bytes));
-            }
-        }
-        sweep
-    }
-
-    fn bytes(&self, place: &str, haystack: &[u8], found: &mut Found) {
-        self.pass(place, haystack, false, found);
-        self.pass(place, &haystack.to_ascii_lowercase(), true, found);
-    }
-
-    fn pass(&self, place: &str, haystack: &[u8], small: bool, found: &mut Found) {
-        for (at, pair) in haystack.windows(2).enumerate() {
-            if !self.starts[usize::from(u16::from_le_bytes([pair[0], pair[1]]))] {
-                continue;
-            }
-            let Some(start) = haystack[at..].first_chunk::<8>() else { return };
-            for (name, disguise, bytes) in self.by_start.get(start).into_iter().flatten() {
-                if OF_ANY_CASE.contains(disguise) == small && haystack[at..].starts_with(bytes) {
-                    found.insert((name.clone(), disguise, place.to_owned()));
-                }
-            }
+/// Every file under a folder, and their names, except the one that is to hold the key.
+fn search_folder(search: &Search, folder: &Path, found: &mut Found) -> usize {
+    let mut files = 0;
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        search.bytes("the name of a file", path.as_os_str().as_encoded_bytes(), found);
+        if entry.file_type().unwrap().is_dir() {
+            files += search_folder(search, &path, found);
+        } else if entry.file_name() != "vault.key" {
+            search.bytes(&path.display().to_string(), &fs::read(&path).unwrap(), found);
+            files += 1;
         }
     }
-
-    /// Every file under a folder, and their names, except the one that is to hold the key.
-    fn folder(&self, folder: &Path, found: &mut Found) -> usize {
-        let mut files = 0;
-        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            let path = entry.path();
-            self.bytes("the name of a file", path.as_os_str().as_encoded_bytes(), found);
-            if entry.file_type().unwrap().is_dir() {
-                files += self.folder(&path, found);
-            } else if entry.file_name() != "vault.key" {
-                self.bytes(&path.display().to_string(), &fs::read(&path).unwrap(), found);
-                files += 1;
-            }
-        }
-        files
-    }
+    files
 }
 
-fn named(name: &str, text: &str) -> (String, Vec<u8>) {
-    (name.to_owned(), text.as_bytes().to_vec())
+fn named(name: &str, text: &str) -> Secret {
+    Secret::new(name, text)
 }
 
 /// The canaries, the tokens whole and in part, and the key of this home's vault.
-fn secrets(home: &Home) -> Vec<(String, Vec<u8>)> {
+fn secrets(home: &Home) -> Vec<Secret> {
     let mut secrets: Vec<_> = canary::all().iter().map(|canary| named(canary, canary)).collect();
     for (name, token) in
         [("GitHub's token", TOKEN), ("GitHub's classic token", CLASSIC_TOKEN), ("Jira's token", JIRA_TOKEN)]
@@ -150,7 +52,7 @@ fn secrets(home: &Home) -> Vec<(String, Vec<u8>)> {
     if let Ok(keys) = fs::read_to_string(home.data().join("vault.key")) {
         let key = keys.split_whitespace().last().unwrap();
         let bytes = (0..key.len()).step_by(2).map(|at| u8::from_str_radix(&key[at..at + 2], 16).unwrap());
-        secrets.push(("the vault's key in bytes".into(), bytes.collect()));
+        secrets.push(Secret::new("the vault's key in bytes", bytes.collect::<Vec<_>>()));
         secrets.push(named("the vault's key", key));
     }
     secrets
@@ -158,13 +60,13 @@ fn secrets(home: &Home) -> Vec<(String, Vec<u8>)> {
 
 /// Everything a home holds, a copy of its database that another program might make, and all that was printed.
 async fn leaks(home: &Home, printed: &[Ran]) -> Found {
-    let (sweep, mut found) = (Sweep::new(&secrets(home)), Found::new());
+    let (search, mut found) = (Search::new(&secrets(home)), Found::new());
     copy_database(home).await;
-    let files = sweep.folder(home.path(), &mut found);
+    let files = search_folder(&search, home.path(), &mut found);
     assert!(files >= 2, "only {files} files were looked at");
     for ran in printed {
-        sweep.bytes(&format!("standard output of {}", ran.line), ran.out.as_bytes(), &mut found);
-        sweep.bytes(&format!("standard error of {}", ran.line), ran.err.as_bytes(), &mut found);
+        search.bytes(&format!("standard output of {}", ran.line), ran.out.as_bytes(), &mut found);
+        search.bytes(&format!("standard error of {}", ran.line), ran.err.as_bytes(), &mut found);
     }
     found
 }
@@ -184,33 +86,6 @@ async fn copy_database(home: &Home) {
 
 // --- The search itself is tried first ---
 
-/// What a leaky program would write.
-fn written(text: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
-    let mut all = disguises(text);
-    for (disguise, bytes) in disguises(text) {
-        if OF_ANY_CASE.contains(&disguise) {
-            // All but the letter that says what it is.
-            let large = String::from_utf8(bytes).unwrap().to_uppercase().replace("\\U", "\\u");
-            all.push((disguise, large.into_bytes()));
-        }
-    }
-    all
-}
-
-#[test]
-fn base64_is_what_others_make_of_it_wherever_a_text_stands_in_it() {
-    for (whole, text, before) in [
-        // printf %s … | base64
-        ("Q0FOQVJZLWdpdGh1Yi10aXRsZS0zZmIx", "CANARY-github-title-3fb1", 0),
-        ("eHhDQU5BUlktZ2l0aHViLXRpdGxlLTNmYjF5eXk=", "CANARY-github-title-3fb1", 2),
-        ("eENBTkFSWS1naXRodWItdGl0bGUtM2ZiMXp6", "CANARY-github-title-3fb1", 1),
-    ] {
-        let part = String::from_utf8(base64(text.as_bytes(), before)).unwrap();
-        assert!(part.len() >= 30 && whole.contains(&part), "{part} is not in {whole}");
-    }
-    assert_eq!(for_urls(&base64(&[0xFB, 0xEF, 0xFF], 0)), b"--__");
-}
-
 #[tokio::test]
 async fn a_leak_in_any_encoding_into_any_place_is_found() {
     let home = Home::new();
@@ -221,9 +96,9 @@ async fn a_leak_in_any_encoding_into_any_place_is_found() {
 
     let all = secrets(&home);
     assert!(all.len() > 40);
-    let leaks_of = |(name, text): &(String, Vec<u8>)| {
-        let name = name.clone();
-        written(text).into_iter().map(move |(disguise, bytes)| (name.clone(), disguise, bytes))
+    let leaks_of = |secret: &Secret| {
+        let name = secret.name.clone();
+        written(&secret.text).into_iter().map(move |(disguise, bytes)| (name.clone(), disguise, bytes))
     };
     let everything: Vec<_> = all.iter().flat_map(leaks_of).collect();
     // Between other words, as a log line or a row would have them.
@@ -247,9 +122,8 @@ async fn a_leak_in_any_encoding_into_any_place_is_found() {
     let places = ["tmp/leak", "twinflow.db-wal", "twinflow.db", "copy.db", "standard error of scan"];
     for (name, disguise, bytes) in &everything {
         for place in places {
-            let hit = |(what, how, at): &(String, &str, String)| {
-                what == name && how == disguise && at.ends_with(place)
-            };
+            let hit =
+                |hit: &Hit| hit.what == *name && hit.encoding == *disguise && hit.place.ends_with(place);
             // What is not even text cannot be printed as it is.
             let printable = std::str::from_utf8(bytes).is_ok() || !place.starts_with("standard");
             assert!(!printable || found.iter().any(hit), "{name} as {disguise} was not found in {place}");
@@ -430,6 +304,144 @@ async fn nothing_people_wrote_and_no_secret_is_kept_logged_or_shown() {
         let place =
             log.find(words).map(|at| log[at.saturating_sub(200)..].lines().take(3).collect::<String>());
         assert_eq!(place, None, "the log has {words:?}");
+    }
+}
+
+// --- Every tool there is, by the search that customers have too ---
+
+#[test]
+fn the_doctor_finds_no_canary_of_any_tool_and_every_leak_that_was_planted() {
+    let home = Home::new();
+    let verdict = home.run("doctor --canary --json").done().json();
+    let tools: Vec<_> = twinflow_connectors::ALL.iter().map(|it| it.contract().tool).collect();
+    let mut shown: Vec<_> =
+        verdict["tools"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    shown.sort_unstable();
+    assert_eq!(shown, {
+        let mut tools = tools;
+        tools.sort_unstable();
+        tools
+    });
+    assert_eq!(verdict["canaries"], canary::all().len());
+    assert!(canary::all().len() >= 20 && verdict["encodings"].as_array().unwrap().len() >= 7);
+    assert_eq!(verdict["found"], json!([]));
+    assert!(verdict["control"]["planted"].as_u64() > Some(1000));
+    assert_eq!(verdict["control"]["planted"], verdict["control"]["found"]);
+    let places = verdict["places"].as_array().unwrap();
+    let size = |name: &str| {
+        let place = places.iter().find(|it| it["place"] == name);
+        place.unwrap_or_else(|| panic!("{name} was not looked at"))["bytes"].as_u64().unwrap()
+    };
+    assert!(size("data/twinflow.db-wal") > 10_000 && size("standard output of events --format csv") > 10_000);
+    assert!(size("standard error of scan") > 500, "nothing was logged");
+    assert!(!home.data().exists(), "what is really connected is left alone");
+}
+
+fn settings(url: String, key_file: &Path) -> Settings {
+    Settings {
+        data_dir: None,
+        database_url: Some(url),
+        tenant: Some(uuid::Uuid::from_u128(77)),
+        key_file: Some(key_file.to_owned()),
+        egress_allow: String::new(),
+        log: tracing::Level::TRACE,
+        quiet: true,
+    }
+}
+
+/// Every row of every table, as a backup writes them.
+async fn dump(superuser: &mut PgConnection) -> Place {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+         WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
+    )
+    .fetch_all(&mut *superuser)
+    .await
+    .unwrap();
+    let mut bytes = vec![];
+    for table in tables {
+        bytes.extend(format!("COPY {table}\n").into_bytes());
+        let mut rows = superuser.copy_out_raw(&format!("COPY {table} TO STDOUT")).await.unwrap();
+        while let Some(some) = rows.next().await {
+            bytes.extend(some.unwrap());
+        }
+    }
+    Place { name: "the dump".to_owned(), bytes }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_of_postgres_and_the_log_of_its_scans_hold_no_canary_of_any_tool() {
+    let server = migrated().await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let key_file = folder.path().join("vault.key");
+    let keys = twinflow_vault::KeySet::generate(&mut rand::rng()).unwrap();
+    twinflow_vault::create_key_file(&key_file, &keys).unwrap();
+    let settings = settings(server.login_url("tf_app").await, &key_file);
+    let program = Path::new(env!("CARGO_BIN_EXE_twinflow"));
+    let mut trial = Trial::begin(program, &settings, 40).await.unwrap();
+    trial.run().await.unwrap();
+    let search = Search::new(&trial.secrets());
+    let mut places = trial.places().await.unwrap();
+    let mut superuser = PgConnection::connect(&server.superuser_url()).await.unwrap();
+    places.push(dump(&mut superuser).await);
+    let has = |place: &Place, text: &str| String::from_utf8_lossy(&place.bytes).contains(text);
+    assert!(
+        places
+            .iter()
+            .any(|it| it.name == "the dump" && has(it, "COPY public.events\n") && it.bytes.len() > 50_000)
+    );
+    let found = search.places(&places);
+    assert!(found.is_empty(), "{found:#?}");
+
+    // At the lowest level a scan of each tool says what it asked, and nothing of libraries.
+    let log: String = places
+        .iter()
+        .filter(|it| it.name.starts_with("standard error of scan"))
+        .map(|it| String::from_utf8_lossy(&it.bytes).into_owned())
+        .collect();
+    for tool in trial.tools() {
+        assert!(log.contains(&format!("tool={tool} operation=")), "{tool} is not in the log");
+    }
+    for line in log
+        .lines()
+        .filter(|line| line.contains(" DEBUG ") || line.contains(" TRACE ") || line.contains(" INFO "))
+    {
+        assert!(line.contains(" twinflow::"), "{line}");
+    }
+    for loose in
+        ["SELECT ", "INSERT ", "Bearer", "uthorization", "jql", "nextPageToken", "http://", "{\"", "postgres"]
+    {
+        assert!(!log.contains(loose), "the log has {loose:?}");
+    }
+
+    // The same dump with a leak in it.
+    sqlx::raw_sql("CREATE TABLE leak (line text, raw bytea)").execute(&mut superuser).await.unwrap();
+    for secret in trial.secrets() {
+        for (_, bytes) in written(&secret.text) {
+            // Text has no room for NUL.
+            let text = String::from_utf8(bytes.clone()).ok().filter(|text| !text.contains('\0'));
+            let planted = sqlx::query("INSERT INTO leak VALUES ($1, $2)").bind(text).bind(&secret.text);
+            planted.execute(&mut superuser).await.unwrap();
+        }
+    }
+    let found = search.places(&[dump(&mut superuser).await]);
+    for secret in trial.secrets() {
+        // A dump writes backslashes twice, and bytes in hex.
+        let encodings = [
+            "as it is",
+            "in other letter case",
+            "backwards",
+            "hex",
+            "a list of numbers",
+            "percent-encoding",
+            "base64",
+            "base64 for URLs",
+        ];
+        let text = std::str::from_utf8(&secret.text).is_ok_and(|text| !text.contains('\0'));
+        for encoding in encodings.iter().filter(|it| text || ["hex", "base64"].contains(it)) {
+            let hit = |hit: &Hit| hit.what == secret.name && hit.encoding == *encoding;
+            assert!(found.iter().any(hit), "{} as {encoding} was not found", secret.name);
+        }
     }
 }
 
