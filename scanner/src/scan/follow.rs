@@ -5,7 +5,7 @@ use super::Scanner;
 use super::egress::Egress;
 use super::failure::{Circumstances, Failure, Verdict};
 use super::watch::{Doing, Progress};
-use crate::store::{Claim, Connection, FollowedStream, Kept};
+use crate::store::{Asked, Claim, Connection, FollowedStream, Kept};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use std::collections::hash_map::DefaultHasher;
@@ -13,7 +13,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use twinflow_connectors::{Answer, Connector, Cursor, Kind, Named, Opaque, Page, Stream, Sweep, Wait};
+use twinflow_connectors::{
+    Answer, Connector, Cursor, Kind, Named, Opaque, Operation, Page, Stream, Sweep, Wait,
+};
 
 /// How a stream ended in this scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,9 +75,9 @@ struct Turn {
     cost: Cost,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Cost {
-    requests: u64,
+    asked: Asked,
     waited: Duration,
 }
 
@@ -117,10 +119,11 @@ impl<'a> Follower<'a> {
         let mut end = match self.read_on(&followed).await {
             Ok(end) | Err(end) => end,
         };
-        let Cost { requests, waited } = *self.cost();
+        let Cost { asked, waited } = self.cost().clone();
+        let requests: u64 = asked.values().map(|amount| amount.requests).sum();
         self.progress.requests += requests;
         if requests > 0 && end != End::Yielded {
-            let spent = self.scanner.store.spend(self.claim, &self.stream.name, requests, waited).await;
+            let spent = self.scanner.store.spend(self.claim, &self.stream.name, &asked, waited).await;
             if let Err(error) = spent {
                 end = self.end_of(&Failure::Store(error), u32::MAX, 0);
             }
@@ -248,10 +251,13 @@ impl<'a> Follower<'a> {
         }
         let asked = self.connector.ask(&self.stream, sweep)?;
         let open: Vec<_> = asked.iter().enumerate().filter(|(nth, _)| !answers.contains_key(nth)).collect();
-        self.cost().requests += open.len() as u64;
+        open.iter().for_each(|(_, request)| self.count(request.operation(), 1, 0));
         let send = async |(nth, request)| (nth, self.egress.send(request).await);
         let mut failed = None;
         for (nth, answer) in join_all(open.into_iter().map(send)).await {
+            if let (Ok(answer), Some(request)) = (&answer, asked.get(nth)) {
+                self.count(request.operation(), 0, answer.bytes());
+            }
             match answer.map(|answer| (self.connector.refusal(&answer), answer)) {
                 Ok((None, answer)) => {
                     self.mind_the_reserve(&answer);
@@ -292,7 +298,7 @@ impl<'a> Follower<'a> {
             revised: &page.revised,
             withdrawn: &page.withdrawn,
             names,
-            requests: turn.cost.requests,
+            asked: &turn.cost.asked,
             waited: turn.cost.waited,
             skipped: &page.next.skipped,
         };
@@ -316,7 +322,7 @@ impl<'a> Follower<'a> {
         self.progress.events += (turn.page.events.len() + turn.page.revised.len()) as u64;
         self.progress.new += new;
         self.progress.pages += 1;
-        self.progress.requests += turn.cost.requests;
+        self.progress.requests += turn.cost.asked.values().map(|amount| amount.requests).sum::<u64>();
         self.show();
     }
 
@@ -344,6 +350,13 @@ impl<'a> Follower<'a> {
         let waiting = Progress { now: Doing::Waiting { until, why }, ..self.progress.clone() };
         self.scanner.watch.progress(&self.connection.name, &self.stream.name, &waiting);
         self.scanner.clock.sleep(wait).await;
+    }
+
+    fn count(&self, operation: &Operation, requests: u64, bytes: usize) {
+        let mut cost = self.cost();
+        let amount = cost.asked.entry(operation.name.to_owned()).or_default();
+        amount.requests += requests;
+        amount.bytes += bytes as u64;
     }
 
     fn cost(&self) -> MutexGuard<'_, Cost> {

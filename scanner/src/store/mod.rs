@@ -51,7 +51,7 @@ pub trait Store: Send + Sync {
     /// Keeps a page: events, cases, names, the cursor and the lease, all or nothing. How many events were new.
     async fn keep(&self, claim: &Claim, page: &Kept<'_>) -> Result<u64>;
     /// Notes what a page cost that was not got.
-    async fn spend(&self, claim: &Claim, stream: &str, requests: u64, waited: Duration) -> Result<()>;
+    async fn spend(&self, claim: &Claim, stream: &str, asked: &Asked, waited: Duration) -> Result<()>;
     /// What this scan could not read of a stream, also before it was cut short.
     async fn skipped(&self, scan: Uuid, stream: &str) -> Result<BTreeMap<String, u64>>;
     /// Holds a claim through a long wait.
@@ -61,6 +61,8 @@ pub trait Store: Send + Sync {
     /// Newest first.
     async fn scans(&self, limit: i64) -> Result<Vec<Scan>>;
     async fn scan(&self, scan: Uuid) -> Result<Option<Scan>>;
+    /// What a scan did in each stream.
+    async fn scanned(&self, scan: Uuid) -> Result<Vec<ScannedStream>>;
     /// The newest of a connection.
     async fn last_scan(&self, connection: Uuid) -> Result<Option<Scan>>;
 

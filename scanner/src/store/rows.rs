@@ -1,7 +1,7 @@
 //! What the store takes and gives: plain data, the same for both engines.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use twinflow_connectors::{Case, Cursor, Event, Kind, Named, Stage, Withdrawn};
@@ -120,21 +120,96 @@ pub struct Kept<'a> {
     pub revised: &'a [Event],
     pub withdrawn: &'a [Withdrawn],
     pub names: &'a [Named],
-    pub requests: u64,
+    pub asked: &'a Asked,
     pub waited: Duration,
     /// What the sweep could not read so far, and how often.
     pub skipped: &'a BTreeMap<String, u64>,
+}
+
+/// What was asked, by operation.
+pub type Asked = BTreeMap<String, Amount>;
+
+/// How often an operation was asked, and how much came back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    pub requests: u64,
+    /// Of the answers' bodies, unpacked.
+    pub bytes: u64,
+}
+
+/// What a scan asked of a stream and kept of the answers; counts add up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    #[serde(default)]
+    pub asked: Asked,
+    /// By what was kept, like `event status_changed` or `case.assignee`.
+    #[serde(default)]
+    pub kept: BTreeMap<String, u64>,
+}
+
+impl Ledger {
+    /// What a page adds to it.
+    pub(crate) fn of(page: &Kept<'_>) -> Self {
+        let mut kept = BTreeMap::new();
+        let mut count = |what: String, present: bool| *kept.entry(what).or_default() += u64::from(present);
+        for event in page.events.iter().chain(page.revised) {
+            count(format!("event {}", event.activity.word()), true);
+            count("event.resource".to_owned(), event.resource.is_some());
+            count("event.from".to_owned(), event.from.is_some());
+            count("event.to".to_owned(), event.to.is_some());
+        }
+        for case in page.cases {
+            count("case".to_owned(), true);
+            count("case.status".to_owned(), case.status.is_some());
+            count("case.assignee".to_owned(), case.assignee.is_some());
+            count("case.priority".to_owned(), case.priority.is_some());
+        }
+        page.names.iter().for_each(|named| count(format!("name of a {}", named.kind.word()), true));
+        kept.retain(|_, times| *times > 0);
+        Self { asked: page.asked.clone(), kept }
+    }
+
+    pub(crate) fn add(&mut self, more: &Self) {
+        for (operation, amount) in &more.asked {
+            let sum = self.asked.entry(operation.clone()).or_default();
+            sum.requests += amount.requests;
+            sum.bytes += amount.bytes;
+        }
+        for (what, times) in &more.kept {
+            *self.kept.entry(what.clone()).or_default() += times;
+        }
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.asked.values().map(|amount| amount.requests).sum()
+    }
+}
+
+/// One stream's part in a scan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct ScannedStream {
+    pub stream: String,
+    pub pages: i64,
+    pub requests: i64,
+    pub cases: i64,
+    pub events_read: i64,
+    pub events_new: i64,
+    pub waited_ms: i64,
+    #[sqlx(json)]
+    pub skipped: BTreeMap<String, u64>,
+    #[sqlx(json)]
+    pub ledger: Ledger,
 }
 
 /// What a scan did in a stream; counts add up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub pages: u64,
-    pub requests: u64,
     pub cases: u64,
     pub events_read: u64,
     pub events_new: u64,
     pub waited: Duration,
+    pub ledger: Ledger,
     /// Replaces what was noted before, unless there is nothing to note.
     pub skipped: BTreeMap<String, u64>,
 }

@@ -3,8 +3,8 @@
 
 use super::{Engine, TenantTx};
 use crate::store::{
-    Claim, Connection, FollowedStream, Kept, KnownCase, LoggedEvent, Names, Outcome, Result, Scan, State,
-    Store, StoreError, Tally, Wanted, event_id, withdrawn_id,
+    Asked, Claim, Connection, FollowedStream, Kept, KnownCase, Ledger, LoggedEvent, Names, Outcome, Result,
+    Scan, ScannedStream, State, Store, StoreError, Tally, Wanted, event_id, withdrawn_id,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -166,11 +166,11 @@ impl Store for Engine {
         tx.set_cursor(claim.connection, page.stream, page.cursor).await?;
         let tally = Tally {
             pages: 1,
-            requests: page.requests,
             cases: page.cases.len() as u64,
             events_read: (page.events.len() + page.revised.len()) as u64,
             events_new: new,
             waited: page.waited,
+            ledger: Ledger::of(page),
             skipped: page.skipped.clone(),
         };
         tx.count(claim.scan, page.stream, &tally).await?;
@@ -178,10 +178,11 @@ impl Store for Engine {
         Ok(new)
     }
 
-    async fn spend(&self, claim: &Claim, stream: &str, requests: u64, waited: Duration) -> Result<()> {
+    async fn spend(&self, claim: &Claim, stream: &str, asked: &Asked, waited: Duration) -> Result<()> {
         let mut tx = self.write().await?;
         tx.hold(claim).await?;
-        tx.count(claim.scan, stream, &Tally { requests, waited, ..Tally::default() }).await?;
+        let ledger = Ledger { asked: asked.clone(), ..Ledger::default() };
+        tx.count(claim.scan, stream, &Tally { waited, ledger, ..Tally::default() }).await?;
         tx.commit().await
     }
 
@@ -238,6 +239,15 @@ impl Store for Engine {
         let mut tx = self.read().await?;
         let row = sqlx::query_as(scans!(" AND s.id = $2"));
         Ok(row.bind(tx.tenant).bind(scan).fetch_optional(tx.rows()).await?)
+    }
+
+    async fn scanned(&self, scan: Uuid) -> Result<Vec<ScannedStream>> {
+        let mut tx = self.read().await?;
+        let rows = sqlx::query_as(
+            "SELECT stream, pages, requests, cases, events_read, events_new, waited_ms, skipped, ledger
+             FROM scan_streams WHERE tenant_id = $1 AND scan_id = $2 ORDER BY stream",
+        );
+        Ok(rows.bind(tx.tenant).bind(scan).fetch_all(tx.rows()).await?)
     }
 
     async fn last_scan(&self, connection: Uuid) -> Result<Option<Scan>> {
@@ -415,12 +425,23 @@ impl TenantTx {
         }
     }
 
+    /// Whoever counts holds the scan, so nobody else adds to the ledger between reading and writing it.
     async fn count(&mut self, scan: Uuid, stream: &str, tally: &Tally) -> Result<()> {
+        let before: Option<Json<Ledger>> = sqlx::query_scalar(
+            "SELECT ledger FROM scan_streams WHERE tenant_id = $1 AND scan_id = $2 AND stream = $3",
+        )
+        .bind(self.tenant)
+        .bind(scan)
+        .bind(stream)
+        .fetch_optional(self.rows())
+        .await?;
+        let mut ledger = before.map(|Json(ledger)| ledger).unwrap_or_default();
+        ledger.add(&tally.ledger);
         sqlx::query(
             "INSERT INTO scan_streams
                  (tenant_id, scan_id, stream, pages, requests, cases, events_read, events_new, waited_ms,
-                 skipped)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                 skipped, ledger)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12)
              ON CONFLICT (tenant_id, scan_id, stream) DO UPDATE SET
                  pages = scan_streams.pages + excluded.pages,
                  requests = scan_streams.requests + excluded.requests,
@@ -428,19 +449,21 @@ impl TenantTx {
                  events_read = scan_streams.events_read + excluded.events_read,
                  events_new = scan_streams.events_new + excluded.events_new,
                  waited_ms = scan_streams.waited_ms + excluded.waited_ms,
+                 ledger = excluded.ledger,
                  skipped = CASE WHEN $11 THEN excluded.skipped ELSE scan_streams.skipped END",
         )
         .bind(self.tenant)
         .bind(scan)
         .bind(stream)
         .bind(tally.pages as i64)
-        .bind(tally.requests as i64)
+        .bind(tally.ledger.requests() as i64)
         .bind(tally.cases as i64)
         .bind(tally.events_read as i64)
         .bind(tally.events_new as i64)
         .bind(tally.waited.as_millis() as i64)
         .bind(Json(&tally.skipped))
         .bind(!tally.skipped.is_empty())
+        .bind(Json(&ledger))
         .execute(self.rows())
         .await?;
         Ok(())

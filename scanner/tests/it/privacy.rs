@@ -1,6 +1,6 @@
 //! The promise as code: what is asked, decoded and kept stands in a document, and no change to it goes unseen.
 
-use crate::support::program::Home;
+use crate::support::program::{Home, jira};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -130,4 +130,42 @@ fn what_is_no_contract_or_one_of_another_version_is_not_compared() {
     home.run("contract diff old.json").complains(&["old.json is no contract"]);
     fs::write(home.named("old.json"), "{\"version\": 2, \"tools\": []}").unwrap();
     home.run("contract diff old.json").complains(&["version 2", "version 1"]);
+}
+
+// --- What one scan asked and kept ---
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_shows_what_it_asked_of_the_tool_and_what_it_kept() {
+    let tool = jira(30).await;
+    let home = Home::allowing(&[&tool]);
+    home.connect_jira(&tool).done();
+    let before = tool.asked();
+    home.run("scan").done();
+    let scan = &home.run("scans --json").done().json()[0];
+    let id = scan["id"].as_str().unwrap();
+    let shown = home.run(&format!("scans show {} --json", &id[..6])).done().json();
+    assert_eq!((&shown["id"], &shown["requests"]), (&scan["id"], &scan["requests"]));
+    let ledger = &shown["streams"][0]["ledger"];
+    let asked = ledger["asked"].as_object().unwrap();
+    let requests: u64 = asked.values().map(|it| it["requests"].as_u64().unwrap()).sum();
+    assert_eq!(requests, (tool.asked() - before) as u64);
+    assert!(
+        asked["changelogs"]["bytes"].as_u64() > Some(1000) && asked.contains_key("search_project"),
+        "{asked:?}"
+    );
+    let events = home.run("events --format json --limit 100000").done().json();
+    let count = |key: &str, value: &str| {
+        events.as_array().unwrap().iter().filter(|it| it[key] == value).count() as u64
+    };
+    assert_eq!(ledger["kept"]["event status_changed"], count("activity", "status_changed"));
+    assert_eq!(ledger["kept"]["case"], 30);
+    assert!(ledger["kept"]["name of a person"].as_u64() > Some(1));
+    let text = home.run(&format!("scans show {id}")).done().out;
+    for word in ["SHOP", "asked", "changelogs", "kept", "event status_changed", "case.assignee"] {
+        assert!(text.contains(word), "{word} is not in\n{text}");
+    }
+    assert!(home.run("scans").done().out.contains(&id[..8]));
+    home.run("scans show ffffffff").complains(&["no scan's id begins with", "twinflow scans"]);
+    home.run("scan").done();
+    home.run("scans show ").ends(2);
 }

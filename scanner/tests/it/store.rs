@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use twinflow::store::{
-    Claim, Connection, FollowedStream, Kept, LoggedEvent, Outcome, Scan, State, Store, StoreError, Wanted,
-    event_id,
+    Amount, Asked, Claim, Connection, FollowedStream, Kept, LoggedEvent, Outcome, Scan, State, Store,
+    StoreError, Wanted, event_id,
 };
 use twinflow_connectors::{
     Activity, Case, Cursor, Event, Kind, Name, Named, Opaque, Pending, Place, Stage, Stream, Sweep, Window,
@@ -94,13 +94,13 @@ struct Page {
     cases: Vec<Case>,
     events: Vec<Event>,
     names: Vec<Named>,
-    requests: u64,
+    asked: Asked,
     waited: Duration,
 }
 
 impl Page {
     fn new() -> Self {
-        Self { stream: "stream".into(), requests: 1, ..Self::default() }
+        Self { stream: "stream".into(), asked: asked(1), ..Self::default() }
     }
 
     /// One case with one event, and a place to go on from.
@@ -123,11 +123,16 @@ impl Page {
             revised: &[],
             withdrawn: &[],
             names: &self.names,
-            requests: self.requests,
+            asked: &self.asked,
             waited: self.waited,
             skipped: &NOTHING,
         }
     }
+}
+
+/// So many requests of one operation.
+fn asked(requests: u64) -> Asked {
+    Asked::from([("issues".to_owned(), Amount { requests, bytes: 100 })])
 }
 
 static NOTHING: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
@@ -300,7 +305,7 @@ both_engines_promise! {
 
 async fn a_page_whose_last_statement_fails_is_not_kept_at_all(world: World) {
     let claim = world.claimed(&world.connected("github").await, LEASE).await;
-    let full = Page { requests: i64::MAX as u64, ..Page::of("first") };
+    let full = Page { asked: asked(i64::MAX as u64), ..Page::of("first") };
     assert_eq!(world.keep(&claim, &full).await, Ok(1));
     let before = world.picture(&claim).await;
 
@@ -309,7 +314,7 @@ async fn a_page_whose_last_statement_fails_is_not_kept_at_all(world: World) {
 
     says_no_sql(&error);
     assert_eq!(world.picture(&claim).await, before);
-    assert_eq!(world.keep(&claim, &Page { requests: 0, ..Page::of("second") }).await, Ok(1));
+    assert_eq!(world.keep(&claim, &Page { asked: asked(0), ..Page::of("second") }).await, Ok(1));
     assert_ne!(world.picture(&claim).await, before);
 }
 
@@ -797,8 +802,8 @@ async fn scans_are_listed_newest_first_with_sums_over_their_streams(world: World
         let claim = world.claimed(&connection, LEASE).await;
         for stream in ["a", "b", "a"] {
             let events = (0..=round).map(|n| event(stream, &n.to_string())).collect();
-            let (requests, waited) = (2, Duration::from_millis(100 + round));
-            let page = Page { stream: stream.into(), events, requests, waited, ..Page::of("1") };
+            let (asked, waited) = (asked(2), Duration::from_millis(100 + round));
+            let page = Page { stream: stream.into(), events, asked, waited, ..Page::of("1") };
             world.keep(&claim, &page).await.unwrap();
         }
         world.store().settle(&claim, &ended(State::Complete)).await.unwrap();

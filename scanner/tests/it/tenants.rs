@@ -114,7 +114,7 @@ async fn keep(store: &dyn Store, claim: &Claim, whose: &str) -> Result<u64, Stor
         revised: &[],
         withdrawn: &[],
         names: &[named],
-        requests: 1,
+        asked: &Default::default(),
         waited: Duration::ZERO,
         skipped: &Default::default(),
     };
