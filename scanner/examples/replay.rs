@@ -115,6 +115,7 @@ impl Tool {
             streams: &Vec::from_iter(streams),
             token: &token.to_owned().into(),
             accept_broad: false,
+            pseudonymise: Default::default(),
         };
         let connection = connect(&scanner, new).await?;
         let id = scanner.store.open_scan(connection.id, random_id(&mut rand::rng())).await?;

@@ -2,7 +2,7 @@
 
 use crate::scan::egress::{Allowed, Bounds, Egress, NotAllowed, SendError};
 use crate::scan::failure::Failure;
-use crate::store::{Connection, Store, StoreError, random_id};
+use crate::store::{Connection, Store, StoreError, Whom, random_id};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use twinflow_connectors::{Account, BadStream, Connector, Cursor, Refusal, Stream};
@@ -24,6 +24,8 @@ pub struct NewConnection<'a> {
     pub token: &'a SecretString,
     /// Take a credential that may do more than the contract asks for.
     pub accept_broad: bool,
+    /// Of whom only pseudonyms are kept.
+    pub pseudonymise: Whom,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +91,14 @@ pub async fn add(
         account_id: account.id.as_str().to_owned(),
         account_name: account.name.as_str().to_owned(),
         created_at: setting.now,
+        pseudonymise: new.pseudonymise,
     };
+    if new.pseudonymise != Whom::Nobody && setting.store.pseudonym_key().await?.is_none() {
+        let fresh = setting.vault.new_pseudonym_key(setting.tenant, rng);
+        let fresh = fresh.map_err(|error| ConnectError::Vault(error.to_string()))?;
+        // Whoever comes second uses what the first one made.
+        setting.store.swap_pseudonym_key(None, fresh.as_bytes()).await?;
+    }
     let sealed = seal(setting, connection.id, new.token, rng)?;
     setting.store.add_connection(&connection, sealed.as_bytes(), &streams).await?;
     Ok(connection)

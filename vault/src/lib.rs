@@ -62,12 +62,14 @@
 mod format;
 mod keyfile;
 mod keys;
+mod pseudonym;
 mod seal;
 mod source;
 
 pub use format::{MAX_PLAINTEXT, NotSealed, OVERHEAD, Owner, Sealed, TooLong};
 pub use keyfile::KeyFileError;
 pub use keys::{KeyId, KeySet, NotAKeyId, Weakness};
+pub use pseudonym::{Pseudonyms, pseudonym_owner};
 pub use seal::{OpenError, Vault};
 pub use source::{
     CREDENTIAL_NAME, CREDENTIALS_DIRECTORY, CreateError, KeySource, SourceError, VARIABLE, create_key_file,

@@ -106,7 +106,7 @@ impl Vault {
         self.keys.get(id).is_some()
     }
 
-    fn seal_bytes<R: CryptoRng + ?Sized>(
+    pub(crate) fn seal_bytes<R: CryptoRng + ?Sized>(
         &self,
         owner: &Owner,
         plain: &[u8],
@@ -127,7 +127,7 @@ impl Vault {
         Ok(Sealed::new(bytes, root.id))
     }
 
-    fn open_bytes(&self, owner: &Owner, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    pub(crate) fn open_bytes(&self, owner: &Owner, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let parts = Parts::parse(sealed)?;
         let id = parts.key_id;
         let root = self.keys.get(id).ok_or(OpenError::UnknownKey { id })?;

@@ -4,6 +4,7 @@ use super::{End, format};
 use crate::config::{Opened, Settings};
 use crate::connect::{NewConnection, Setting, add, renew};
 use crate::scan::egress::Allowed;
+use crate::store::Whom;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
@@ -69,6 +70,10 @@ pub(super) struct Common {
     /// What to call the connection [default: the tool's name]
     #[arg(long)]
     name: Option<String>,
+    /// Keep only pseudonyms of people: of everybody, of outsiders (those whose address is of another domain than the
+    /// account's) or of nobody [default: nobody; for Gmail, outsiders]
+    #[arg(long, value_enum, value_name = "WHOM", num_args = 0..=1, require_equals = true, default_missing_value = "everybody")]
+    pseudonymise: Option<Whom>,
 }
 
 pub(super) async fn run(settings: &Settings, tool: Tool) -> Result<End> {
@@ -114,8 +119,9 @@ async fn connect(
     let token = token(settings, connector)?;
     let setting = setting(&opened, &allowed);
     let name = common.name.unwrap_or_else(|| tool.to_owned());
-    let new =
-        NewConnection { connector, name: &name, base_url, streams: &streams, token: &token, accept_broad };
+    let pseudonymise = common.pseudonymise.unwrap_or_else(|| Whom::by_default(tool));
+    let (streams, token) = (&streams, &token);
+    let new = NewConnection { connector, name: &name, base_url, streams, token, accept_broad, pseudonymise };
     let connection = add(setting, new, &mut rand::rng()).await?;
     let title = connector.contract().title;
     format::print(format_args!(

@@ -87,6 +87,7 @@ async fn connect(settings: &Settings, opened: &Opened, tools: &Tools) -> Result<
             streams: &streams,
             token: &token,
             accept_broad: false,
+            pseudonymise: Default::default(),
         };
         connections.push(add(setting, new, &mut rand::rng()).await?);
     }

@@ -64,6 +64,17 @@ async fn rotate(settings: &Settings) -> Result<End> {
             }
         }
     }
+    let bound_to = twinflow_vault::pseudonym_owner(opened.tenant);
+    while let Some(sealed) = opened.store.pseudonym_key().await? {
+        let Some(fresh) = opened.vault.reseal(&bound_to, &sealed, &mut rand::rng())? else {
+            left += 1;
+            break;
+        };
+        if opened.store.swap_pseudonym_key(Some(&sealed), fresh.as_bytes()).await? {
+            resealed += 1;
+            break;
+        }
+    }
     format::print(format_args!(
         "Sealed {resealed} again under the primary key; {left} were under it already."
     ))?;

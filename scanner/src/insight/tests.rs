@@ -19,6 +19,7 @@ pub(super) fn connection() -> Connection {
         account_id: word(""),
         account_name: word(""),
         created_at: hour(0),
+        pseudonymise: Default::default(),
     }
 }
 

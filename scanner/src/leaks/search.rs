@@ -112,10 +112,13 @@ pub fn written(text: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
+/// What it is, how it is written, and how that looks.
+type Disguised = (String, &'static str, Vec<u8>);
+
 /// Everything that must not be found, in all its disguises, by its first eight bytes.
 #[derive(Debug)]
 pub struct Search {
-    by_start: HashMap<[u8; 8], Vec<(String, &'static str, Vec<u8>)>>,
+    by_start: HashMap<[u8; 8], Vec<Disguised>>,
     starts: Vec<bool>,
 }
 

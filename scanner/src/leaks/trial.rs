@@ -4,6 +4,7 @@
 use super::search::Secret;
 use crate::config::{Opened, Settings};
 use crate::connect::{NewConnection, Setting, add};
+use crate::store::Whom;
 use anyhow::{Context as _, Result, bail};
 use secrecy::SecretString;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -246,7 +247,8 @@ async fn connect(
     let (store, vault, tenant) = (&*opened.store, &*opened.vault, opened.tenant);
     let setting = Setting { store, vault, tenant, allowed: &allowed, now: opened.clock.now() };
     let token = SecretString::from(token);
-    let new = NewConnection { connector, name: tool, base_url, streams, token: &token, accept_broad: false };
+    let (token, accept_broad, pseudonymise) = (&token, false, Whom::by_default(tool));
+    let new = NewConnection { connector, name: tool, base_url, streams, token, accept_broad, pseudonymise };
     add(setting, new, &mut rand::rng()).await?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 use super::Scanner;
 use super::egress::Egress;
 use super::failure::{Circumstances, Failure, Verdict};
+use super::masks::Masks;
 use super::watch::{Doing, Progress};
 use crate::store::{Asked, Claim, Connection, FollowedStream, Kept};
 use chrono::{DateTime, Utc};
@@ -63,6 +64,7 @@ pub(super) struct Follower<'a> {
     /// When the tool's limit starts anew, if only the reserve is left of it.
     low: Mutex<Option<Wait>>,
     seen: Seen,
+    masks: &'a Masks,
     written: HashMap<(Kind, Opaque), Named>,
 }
 
@@ -95,6 +97,7 @@ impl<'a> Follower<'a> {
         egress: &'a Egress,
         claim: &'a Claim,
         connection: &'a Connection,
+        masks: &'a Masks,
         stream: Stream,
     ) -> Self {
         Self {
@@ -110,6 +113,7 @@ impl<'a> Follower<'a> {
             cost: Mutex::default(),
             low: Mutex::default(),
             seen: Seen::default(),
+            masks,
             written: HashMap::new(),
         }
     }
@@ -272,7 +276,9 @@ impl<'a> Follower<'a> {
         }
         // If they cannot be read they are all asked for again: which one it is, the reader does not say.
         let answers: Vec<_> = std::mem::take(answers).into_values().collect();
-        Ok(self.connector.read(&self.stream, sweep, &answers)?)
+        let mut page = self.connector.read(&self.stream, sweep, &answers)?;
+        self.masks.put_on(&mut page);
+        Ok(page)
     }
 
     /// Notes when an answer shows that what is left of the tool's limit is the part meant for others.

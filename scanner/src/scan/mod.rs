@@ -7,14 +7,16 @@
 pub mod egress;
 pub mod failure;
 mod follow;
+mod masks;
 pub mod queue;
 pub mod watch;
 
 use crate::clock::Clock;
-use crate::store::{Claim, Connection, FollowedStream, Outcome, State, Store, StoreError};
+use crate::store::{Claim, Connection, FollowedStream, Outcome, State, Store, StoreError, Whom};
 use egress::{Allowed, Bounds, Egress};
 use follow::{End, Follower};
 use futures::StreamExt as _;
+use masks::Masks;
 use std::sync::Arc;
 use std::time::Duration;
 use twinflow_connectors::Connector;
@@ -89,18 +91,23 @@ impl Scanner {
         let Some(connection) = connections.into_iter().find(|it| it.id == claim.connection) else {
             return Ok(None);
         };
+        let failed = |why| Ok(Some(Outcome { state: State::Failed, reasons: vec![why], until: None }));
         let (connector, egress) = match self.open(&connection).await {
             Ok(opened) => opened,
-            Err(why) => return Ok(Some(Outcome { state: State::Failed, reasons: vec![why], until: None })),
+            Err(why) => return failed(why),
+        };
+        let masks = match self.masks(&connection).await? {
+            Ok(masks) => masks,
+            Err(why) => return failed(why),
         };
         let streams = self.store.streams(connection.id).await?;
         let follow = |followed: FollowedStream| {
-            let (egress, connection) = (&egress, &connection);
+            let (egress, connection, masks) = (&egress, &connection, &masks);
             async move {
                 let name = followed.name.clone();
                 let end = match connector.stream(&name) {
                     Ok(stream) => {
-                        Follower::new(self, connector, egress, claim, connection, stream)
+                        Follower::new(self, connector, egress, claim, connection, masks, stream)
                             .follow(followed)
                             .await
                     }
@@ -115,6 +122,20 @@ impl Scanner {
             .collect()
             .await;
         Ok(settlement(ends))
+    }
+
+    /// What makes this connection's pseudonyms; without it nothing is read, for it would be kept as it came.
+    async fn masks(&self, connection: &Connection) -> Result<Result<Masks, String>, StoreError> {
+        if connection.pseudonymise == Whom::Nobody {
+            return Ok(Ok(Masks::NONE));
+        }
+        let Some(sealed) = self.store.pseudonym_key().await? else {
+            return Ok(Err(
+                "the key of the pseudonyms is missing; restore the database from a backup".to_owned()
+            ));
+        };
+        let pseudonyms = self.vault.pseudonyms(self.tenant, &sealed).map_err(|error| error.to_string());
+        Ok(pseudonyms.map(|pseudonyms| Masks::of(connection, pseudonyms)))
     }
 
     /// Opens the credential of this one connection and pins its way out. The error is a sentence for a person.

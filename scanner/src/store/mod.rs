@@ -39,6 +39,10 @@ pub trait Store: Send + Sync {
     async fn sealed_credential(&self, connection: &Connection) -> Result<Vec<u8>>;
     /// Puts a credential in place of another, unless someone else did so first; whether it did.
     async fn swap_credential(&self, connection: Uuid, old: &[u8], new: &[u8]) -> Result<bool>;
+    /// The sealed key of the tenant's pseudonyms.
+    async fn pseudonym_key(&self) -> Result<Option<Vec<u8>>>;
+    /// Puts one in place of another, or of none, unless someone else did so first; whether it did.
+    async fn swap_pseudonym_key(&self, old: Option<&[u8]>, new: &[u8]) -> Result<bool>;
     /// The ids of the keys under which credentials are sealed, and how many under each.
     async fn sealed_under(&self) -> Result<Vec<([u8; 4], i64)>>;
     async fn streams(&self, connection: Uuid) -> Result<Vec<FollowedStream>>;

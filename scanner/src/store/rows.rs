@@ -18,6 +18,36 @@ pub struct Connection {
     pub account_id: String,
     pub account_name: String,
     pub created_at: DateTime<Utc>,
+    pub pseudonymise: Whom,
+}
+
+/// Of whom only pseudonyms are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, sqlx::Type, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Whom {
+    /// People's ids and names are kept as the tool has them
+    #[default]
+    Nobody,
+    /// Of those whose address is not in the domain of the connection's account
+    Outsiders,
+    /// Of all people
+    Everybody,
+}
+
+impl Whom {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Outsiders => "outsiders",
+            Self::Everybody => "everybody",
+        }
+    }
+
+    /// What holds for a tool unless a person says otherwise: mail names people who never heard of this.
+    pub fn by_default(tool: &str) -> Self {
+        if tool == "gmail" { Self::Outsiders } else { Self::Nobody }
+    }
 }
 
 /// A stream of a connection, and how far it has been read.

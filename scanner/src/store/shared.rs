@@ -65,7 +65,7 @@ impl Store for Engine {
     async fn connections(&self) -> Result<Vec<Connection>> {
         let mut tx = self.read().await?;
         let rows = sqlx::query_as(
-            "SELECT id, name, tool, base_url, account_id, account_name, created_at FROM connections
+            "SELECT id, name, tool, base_url, account_id, account_name, created_at, pseudonymise FROM connections
              WHERE tenant_id = $1 ORDER BY created_at, id",
         );
         Ok(rows.bind(tx.tenant).fetch_all(tx.rows()).await?)
@@ -74,7 +74,7 @@ impl Store for Engine {
     async fn connection(&self, name: &str) -> Result<Connection> {
         let mut tx = self.read().await?;
         let row = sqlx::query_as(
-            "SELECT id, name, tool, base_url, account_id, account_name, created_at FROM connections
+            "SELECT id, name, tool, base_url, account_id, account_name, created_at, pseudonymise FROM connections
              WHERE tenant_id = $1 AND name = $2",
         );
         let row = row.bind(tx.tenant).bind(name).fetch_optional(tx.rows()).await?;
@@ -106,10 +106,43 @@ impl Store for Engine {
         Ok(swapped.rows_affected() == 1)
     }
 
+    async fn pseudonym_key(&self) -> Result<Option<Vec<u8>>> {
+        let mut tx = self.read().await?;
+        let row: Option<Option<Vec<u8>>> =
+            sqlx::query_scalar("SELECT pseudonym_key FROM tenants WHERE tenant_id = $1")
+                .bind(tx.tenant)
+                .fetch_optional(tx.rows())
+                .await?;
+        Ok(row.flatten())
+    }
+
+    async fn swap_pseudonym_key(&self, old: Option<&[u8]>, new: &[u8]) -> Result<bool> {
+        let mut tx = self.write().await?;
+        sqlx::query("INSERT INTO tenants (tenant_id, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(tx.tenant)
+            .bind(tx.now)
+            .execute(tx.rows())
+            .await?;
+        let swapped = sqlx::query(
+            "UPDATE tenants SET pseudonym_key = $3
+             WHERE tenant_id = $1 AND pseudonym_key IS NOT DISTINCT FROM $2",
+        )
+        .bind(tx.tenant)
+        .bind(old)
+        .bind(new)
+        .execute(tx.rows())
+        .await?;
+        tx.commit().await?;
+        Ok(swapped.rows_affected() == 1)
+    }
+
     async fn sealed_under(&self) -> Result<Vec<([u8; 4], i64)>> {
         let mut tx = self.read().await?;
         let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(
-            "SELECT substr(sealed, 3, 4), count(*) FROM credentials WHERE tenant_id = $1 GROUP BY 1 ORDER BY 1",
+            "SELECT substr(sealed, 3, 4), count(*) FROM
+                 (SELECT sealed FROM credentials WHERE tenant_id = $1 UNION ALL
+                  SELECT pseudonym_key FROM tenants WHERE tenant_id = $1 AND pseudonym_key IS NOT NULL) AS all_sealed
+             GROUP BY 1 ORDER BY 1",
         )
         .bind(tx.tenant)
         .fetch_all(tx.rows())
@@ -334,8 +367,9 @@ impl TenantTx {
             .execute(self.rows())
             .await?;
         let inserted = sqlx::query(
-            "INSERT INTO connections (tenant_id, id, name, tool, base_url, account_id, account_name, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+            "INSERT INTO connections (tenant_id, id, name, tool, base_url, account_id, account_name, created_at,
+                 pseudonymise)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
         )
         .bind(self.tenant)
         .bind(connection.id)
@@ -345,6 +379,7 @@ impl TenantTx {
         .bind(&connection.account_id)
         .bind(&connection.account_name)
         .bind(connection.created_at)
+        .bind(connection.pseudonymise.word())
         .execute(self.rows())
         .await?;
         match inserted.rows_affected() {

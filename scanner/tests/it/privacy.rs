@@ -1,7 +1,9 @@
 //! The promise as code: what is asked, decoded and kept stands in a document, and no change to it goes unseen.
 
-use crate::support::program::{Home, jira};
+use crate::support::program::{Home, github, jira};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use twinflow_connectors::ALL;
@@ -168,4 +170,94 @@ async fn a_scan_shows_what_it_asked_of_the_tool_and_what_it_kept() {
     home.run("scans show ffffffff").complains(&["no scan's id begins with", "twinflow scans"]);
     home.run("scan").done();
     home.run("scans show ").ends(2);
+}
+
+// --- Pseudonyms ---
+
+/// Everything the event log and its dictionary say of people, and of the rest.
+fn exported(home: &Home, connection: &str) -> Vec<Value> {
+    let all =
+        home.run(&format!("events --connection {connection} --format json --limit 100000")).done().json();
+    all.as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_are_kept_under_pseudonyms_alone_where_that_was_said_and_stay_the_same_ones() {
+    let tool = github(40).await;
+    let home = Home::allowing(&[&tool]);
+    let connect = |name: &str, how: &str| {
+        let at = format!("connect github --repo acme/shop --base-url {} --name {name} {how}", tool.url());
+        home.feed(twinflow_fixtures::github::TOKEN, &at).done();
+        home.run(&format!("scan {name}")).done();
+        exported(&home, name)
+    };
+    let plain = connect("plain", "");
+    let masked = connect("masked", "--pseudonymise");
+    assert_eq!(plain.len(), masked.len());
+    let is_pseudonym = |id: &str| id.len() == 28 && id.starts_with("p_");
+    let mut pairs = BTreeMap::new();
+    let key = |it: &Value| {
+        (it["at"].to_string(), it["case"].to_string(), it["activity"].to_string(), it["turn"].to_string())
+    };
+    for it in &masked {
+        let activity = it["activity"].as_str().unwrap();
+        let people: &[&str] =
+            if activity.ends_with("assigned") { &["resource", "from", "to"] } else { &["resource"] };
+        for field in people.iter().filter_map(|field| it[*field].as_str()) {
+            assert!(is_pseudonym(field), "{it}");
+        }
+        let same: Vec<_> = plain.iter().filter(|other| key(other) == key(it)).collect();
+        if let [same] = same.as_slice() {
+            if let (Some(id), Some(pseudonym)) = (same["resource"].as_str(), it["resource"].as_str()) {
+                assert_eq!(
+                    *pairs.entry(id.to_owned()).or_insert(pseudonym.to_owned()),
+                    pseudonym,
+                    "not one pseudonym"
+                );
+            }
+            if !activity.ends_with("assigned") {
+                assert_eq!((&same["from"], &same["to"]), (&it["from"], &it["to"]));
+            }
+        }
+    }
+    assert!(pairs.len() > 2, "{pairs:?}");
+    let kinds: BTreeSet<_> = pairs.values().collect();
+    assert_eq!(kinds.len(), pairs.len(), "two people share a pseudonym");
+
+    // Nobody's login or id is anywhere among what the masked connection kept.
+    let people: Vec<_> = pairs.keys().cloned().collect();
+    let mut database =
+        sqlx::SqliteConnection::connect(&format!("sqlite://{}", home.data().join("twinflow.db").display()))
+            .await
+            .unwrap();
+    let kept: Vec<String> = sqlx::query_scalar(
+        "SELECT n.id || ' ' || n.name FROM names n JOIN connections c ON c.id = n.connection_id WHERE c.name = 'masked' AND kind = 'person'
+         UNION ALL SELECT coalesce(assignee, '') FROM cases k JOIN connections c ON c.id = k.connection_id WHERE c.name = 'masked'",
+    ).fetch_all(&mut database).await.unwrap();
+    assert!(kept.len() > 40);
+    for row in &kept {
+        assert!(row.split(' ').all(|word| word.is_empty() || is_pseudonym(word)), "{row}");
+    }
+    database.close().await.unwrap();
+
+    // The vault's keys are rotated; the pseudonyms stay.
+    let old = fs::read_to_string(home.data().join("vault.key")).unwrap();
+    let fresh = home.run("vault keygen").done().out;
+    let both = format!("{fresh}{}", old.replace("primary", "former"));
+    let key_file = home.data().join("vault.key");
+    let write = |text: &str| {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::remove_file(&key_file).unwrap();
+        fs::write(&key_file, text).unwrap();
+        fs::set_permissions(&key_file, fs::Permissions::from_mode(0o400)).unwrap();
+    };
+    write(&both);
+    home.run("vault rotate").done();
+    write(&fresh);
+    let again = connect("again", "--pseudonymise=everybody");
+    let who = |events: &[Value]| {
+        events.iter().filter_map(|it| it["resource"].as_str().map(str::to_owned)).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(who(&again), who(&masked));
+    assert!(people.iter().all(|id| !who(&again).contains(id)));
 }

@@ -162,6 +162,7 @@ fn connection(name: &str) -> Connection {
         account_id: "7".into(),
         account_name: "octocat".into(),
         created_at: noon(),
+        pseudonymise: Default::default(),
     }
 }
 

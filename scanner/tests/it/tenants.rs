@@ -71,6 +71,7 @@ fn github() -> Connection {
         account_id: "1".into(),
         account_name: "octocat".into(),
         created_at: now(),
+        pseudonymise: Default::default(),
     }
 }
 

@@ -17,6 +17,8 @@ mod output;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
+mod pseudonyms;
+#[cfg(test)]
 mod rotation;
 #[cfg(test)]
 mod salamander;

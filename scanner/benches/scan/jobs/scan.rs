@@ -34,6 +34,7 @@ pub(crate) async fn run(job: &Job) -> Result<Figures> {
         streams: &job.streams,
         token: &job.token.clone().into(),
         accept_broad: false,
+        pseudonymise: Default::default(),
     };
     let connection = add(setting, new, &mut rand::rng()).await?;
     let id = scanner.store.open_scan(connection.id, random_id(&mut rand::rng())).await?;

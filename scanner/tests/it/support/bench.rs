@@ -127,6 +127,7 @@ pub(crate) async fn connect(
     };
     let token = SecretString::from(token);
     let connector = twinflow_connectors::find(tool).expect("a tool");
-    let new = NewConnection { connector, name: tool, base_url, streams, token: &token, accept_broad: false };
+    let (token, accept_broad, pseudonymise) = (&token, false, Default::default());
+    let new = NewConnection { connector, name: tool, base_url, streams, token, accept_broad, pseudonymise };
     add(setting, new, &mut rand::rng()).await
 }
