@@ -14,7 +14,7 @@ mod story;
 #[cfg(test)]
 mod story_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use report::{
     CaseCount, EventCount, FirstAssignment, HandOvers, Reopens, Spread, StatusTime, ToolReport, percentile,

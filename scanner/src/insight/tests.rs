@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 pub(super) const HOUR: u64 = 3_600;
 
-pub(super) fn connection() -> Connection {
+pub(crate) fn connection() -> Connection {
     let word = |text: &str| text.to_owned();
     Connection {
         id: Uuid::nil(),
