@@ -93,7 +93,7 @@ fn whatever_a_newer_contract_allows_beyond_the_older_one_is_breaking() {
         (with(&old, |it| it["tools"][0]["operations"][0]["path"] = json!("/all")), "asks POST /all"),
         (with(&old, |it| it["tools"][0]["operations"][0]["body"]["text"] = json!(text)), "title"),
         (push(&old, "/operations/0/fields", field.clone()), "decodes issues[].title (text)"),
-        (push(&old, "/operations/0/fields/0/takes", json!("text")), "(text)"),
+        (push(&old, "/operations/0/fields/0/takes", json!("anything")), "(anything)"),
         (push(&old, "/complaints", field), "refusals decode issues[].title"),
         (push(&old, "/stored", json!("titles")), "keeps titles"),
         (
