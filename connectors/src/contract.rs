@@ -371,7 +371,7 @@ impl Filler<'_> {
     }
 }
 
-fn whole_parameter(text: &str) -> Option<&str> {
+pub(crate) fn whole_parameter(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('{')?.strip_suffix('}')?;
     (!inner.contains(['{', '}'])).then_some(inner)
 }

@@ -15,12 +15,15 @@
     clippy::unreachable
 )]
 
+mod action;
 mod answer;
 mod connector;
 mod contract;
+mod document;
 mod error;
 mod event;
 mod fields;
+mod ticket;
 
 mod github; // a tool's first line
 mod gmail;
@@ -29,12 +32,16 @@ mod linear;
 mod salesforce;
 mod zendesk;
 
+pub use action::{Action, Draft};
 pub use answer::Answer;
 pub use connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep, Window};
 pub use contract::{Body, Contract, Method, OAuth, Operation, Reads, Request, Revoke, Scope, SignIn, Value};
 pub use error::{Allowance, BadStream, ReadError, Refusal, Undeclared, Wait};
 pub use event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Timestamp, Withdrawn};
 pub use fields::{Field, Unseen};
+pub use ticket::{
+    BadTicket, Opened, Part, Prose, Ticket, TicketDesk, TicketField, TicketKind, TicketOutcome, TicketRefusal,
+};
 
 /// Every tool there is.
 pub static ALL: &[&dyn Connector] = &[
@@ -50,4 +57,12 @@ pub static ALL: &[&dyn Connector] = &[
 /// The connector of a tool, by the name people type (`github`, `jira`).
 pub fn find(tool: &str) -> Option<&'static dyn Connector> {
     ALL.iter().copied().find(|connector| connector.contract().tool == tool)
+}
+
+/// Every tool that takes tickets. Nothing that scans looks in here.
+pub static DESKS: &[&dyn TicketDesk] = &[&jira::Tickets];
+
+/// Where a tool takes tickets, if it does.
+pub fn tickets(tool: &str) -> Option<&'static dyn TicketDesk> {
+    DESKS.iter().copied().find(|desk| desk.tool() == tool)
 }

@@ -13,7 +13,10 @@
 
 mod read;
 mod refusal;
+mod ticket;
 mod wire;
+
+pub(crate) use ticket::Tickets;
 
 use crate::answer::Answer;
 use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep, Window, slices};
