@@ -9,9 +9,11 @@ mod error;
 mod postgres;
 mod rows;
 mod sqlite;
+mod tickets;
 
 pub use error::StoreError;
 pub use rows::*;
+pub use tickets::{NewTicket, Ticket, TicketEnd, TicketState, Tickets};
 
 use crate::clock::Clock;
 use async_trait::async_trait;
@@ -27,7 +29,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The database as one tenant sees it. Every method is one transaction.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Tickets + Send + Sync {
     /// `SQLite` or `Postgres`, with its version.
     async fn engine(&self) -> Result<String>;
 

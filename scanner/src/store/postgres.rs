@@ -4,6 +4,10 @@
 #[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
 mod shared;
 
+#[path = "shared_tickets.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
+mod shared_tickets;
+
 use super::{Result, StoreError};
 use chrono::{DateTime, Utc};
 use sqlx::migrate::Migrator;

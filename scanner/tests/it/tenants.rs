@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use twinflow::clock::Time as _;
 use twinflow::store::{
-    Claim, Connection, Kept, Outcome, State, Store, StoreError, Wanted, migrate_server, open_server,
+    Claim, Connection, Kept, NewTicket, Outcome, State, Store, StoreError, TicketEnd, Wanted, migrate_server,
+    open_server,
 };
 use twinflow_connectors::{Activity, Case, Cursor, Event, Kind, Name, Named, Opaque, Stream};
 use uuid::Uuid;
@@ -83,7 +84,12 @@ async fn settle_in(store: &dyn Store, whose: &str) -> Claim {
     let scan = store.open_scan(SAME, SAME).await.unwrap();
     let claim = store.claim(scan, whose, LEASE, false).await.unwrap().unwrap();
     assert_eq!(keep(store, &claim, whose).await, Ok(1));
+    store.prepare_ticket(&ticket(whose)).await.unwrap();
     claim
+}
+
+fn ticket(whose: &str) -> NewTicket {
+    NewTicket { id: SAME, connection: SAME, project: whose.into(), marker: None }
 }
 
 async fn keep(store: &dyn Store, claim: &Claim, whose: &str) -> Result<u64, StoreError> {
@@ -127,7 +133,7 @@ async fn all_it_says(store: &dyn Store) -> String {
     let wanted = Wanted { limit: i64::MAX, ..Wanted::default() };
     let of_case = Wanted { case: Some("1".into()), connection: Some(SAME), ..wanted.clone() };
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         store.connections().await,
         store.connection("github").await,
         store.sealed_credential(&github()).await.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
@@ -139,6 +145,8 @@ async fn all_it_says(store: &dyn Store) -> String {
         store.events(&of_case).await,
         store.cases_with_events(SAME, "", i64::MAX).await,
         store.names(SAME).await,
+        store.ticket(SAME).await,
+        store.tickets(i64::MAX).await,
     )
 }
 
@@ -189,6 +197,10 @@ async fn nothing_a_store_does_changes_what_another_tenant_has() {
     assert_eq!(two.a.renew(&again).await, Ok(()));
     let outcome = Outcome { state: State::Failed, reasons: vec!["eve".into()], until: None };
     assert_eq!(two.a.settle(&again, &outcome).await, Ok(()));
+    two.a.prepare_ticket(&ticket("anna-again")).await.unwrap();
+    assert_eq!(two.a.begin_ticket(&ticket("eve")).await, Ok(true));
+    assert_eq!(two.a.begin_ticket(&ticket("eve")).await, Ok(false));
+    assert_eq!(two.a.settle_ticket(SAME, &TicketEnd::Unknown).await, Ok(()));
     let other = Connection { id: Uuid::new_v4(), name: "other".into(), ..github() };
     two.a.add_connection(&other, &sealed("eve"), &[]).await.unwrap();
 
