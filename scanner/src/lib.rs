@@ -12,3 +12,4 @@ pub mod leaks;
 mod log;
 pub mod scan;
 pub mod store;
+pub mod ticket;

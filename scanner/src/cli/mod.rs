@@ -12,6 +12,7 @@ mod pretend;
 mod report;
 mod scan;
 mod scans;
+mod ticket;
 mod vault;
 
 pub(crate) use format::remark;
@@ -62,6 +63,9 @@ enum Command {
     Events(events::Args),
     /// Say where work waits: cycle times, time per status, hand-overs, reopenings
     Report(report::Args),
+    /// Create a ticket, the one thing that is ever written, and only when you say so
+    #[command(subcommand)]
+    Ticket(ticket::Action),
     /// Print what each tool may be asked and what is kept
     Contract(contract::Args),
     /// Check that everything is in order
@@ -133,6 +137,7 @@ async fn dispatch(cli: Cli) -> Result<End> {
         Command::Scans(args) => scans::run(settings, &args).await,
         Command::Events(args) => events::run(settings, &args).await,
         Command::Report(args) => report::run(settings, &args).await,
+        Command::Ticket(action) => ticket::run(settings, action).await,
         Command::Contract(args) => contract::run(&args),
         Command::Doctor(args) => doctor::run(settings, &args).await,
         Command::Vault(action) => vault::run(settings, action).await,

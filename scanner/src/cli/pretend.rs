@@ -76,7 +76,7 @@ pub(super) async fn run(args: &Args) -> Result<End> {
     if args.json {
         let place = json!({
             "github": { "url": github_url, "token": github::TOKEN, "repository": REPOSITORY },
-            "jira": { "url": jira_url, "token": jira::TOKEN, "project": PROJECT },
+            "jira": { "url": jira_url, "token": jira::TOKEN, "write_token": jira::WRITE_TOKEN, "project": PROJECT },
         });
         writeln!(std::io::stdout().lock(), "{place}")?;
     } else {

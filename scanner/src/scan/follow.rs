@@ -85,7 +85,11 @@ struct Cost {
 
 impl Cost {
     fn add(&mut self, more: Self) {
-        self.requests += more.requests;
+        for (operation, amount) in more.asked {
+            let sum = self.asked.entry(operation).or_default();
+            sum.requests += amount.requests;
+            sum.bytes += amount.bytes;
+        }
         self.waited += more.waited;
     }
 }

@@ -127,6 +127,11 @@ fn of_tool(tool: &Tool) -> Vec<(String, String)> {
     }
     tool.complaints.iter().flat_map(of_field).for_each(|it| allow(format!("refusals decode {it}")));
     tool.operations.iter().for_each(|it| all.extend(of_operation(it)));
+    if let Some(write) = &tool.write {
+        all.push((format!("writes {} {}", write.method, write.path), write.body.text.clone()));
+        all.push((format!("writes by {} with scope {}", write.only_by, write.scope.name), String::new()));
+        write.asks_around.iter().for_each(|it| all.extend(of_operation(it)));
+    }
     all
 }
 

@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use twinflow_connectors::{Body, Connector, Field, OAuth, Reads, Revoke, SignIn};
+use twinflow_connectors::{Body, Connector, Field, OAuth, Reads, Revoke, SignIn, TicketDesk};
 
 /// Raised when the meaning of a key changes; a new key alone does not raise it.
 pub(super) const VERSION: u32 = 1;
@@ -26,6 +26,9 @@ pub(super) struct Tool {
     pub(super) sign_ins: Vec<WayIn>,
     pub(super) scopes: Vec<Scope>,
     pub(super) operations: Vec<Operation>,
+    /// The one write, where the tool has it; no part of a scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) write: Option<Write>,
     /// What a refusal is recognised by, whatever was asked.
     pub(super) complaints: Vec<Decoded>,
     pub(super) stored: Vec<String>,
@@ -56,6 +59,20 @@ pub(super) struct Operation {
     pub(super) query: Vec<Parameter>,
     pub(super) body: Option<Asked>,
     pub(super) fields: Vec<Decoded>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Write {
+    pub(super) name: String,
+    pub(super) why: String,
+    /// The command without which it is not made.
+    pub(super) only_by: String,
+    pub(super) scope: Scope,
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) body: Asked,
+    /// What is asked beside it.
+    pub(super) asks_around: Vec<Operation>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -105,6 +122,7 @@ impl Tool {
             sign_ins: contract.sign_ins.iter().map(WayIn::of).collect(),
             scopes: contract.scopes.iter().map(scope).collect(),
             operations: contract.operations.iter().map(|it| Operation::of(it)).collect::<Result<_>>()?,
+            write: twinflow_connectors::tickets(contract.tool).map(Write::of).transpose()?,
             complaints: decoded(contract.complaints)?,
             stored: owned(contract.stored),
             never: owned(contract.never),
@@ -142,15 +160,30 @@ fn of_oauth(oauth: &OAuth) -> BTreeMap<String, String> {
     details.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
+impl Write {
+    fn of(desk: &dyn TicketDesk) -> Result<Self> {
+        let action = desk.action();
+        Ok(Self {
+            name: action.name.to_owned(),
+            why: action.why.to_owned(),
+            only_by: "twinflow ticket create".to_owned(),
+            scope: Scope { name: action.scope.name.to_owned(), why: action.scope.why.to_owned() },
+            method: action.method.word().to_owned(),
+            path: action.path.to_owned(),
+            body: asked("json", action.body, &[]),
+            asks_around: desk.operations().iter().map(|it| Operation::of(it)).collect::<Result<_>>()?,
+        })
+    }
+}
+
+fn asked(language: &str, text: &str, variables: &[&str]) -> Asked {
+    Asked { language: language.to_owned(), text: text.trim().to_owned(), variables: owned(variables) }
+}
+
 impl Operation {
     fn of(operation: &twinflow_connectors::Operation) -> Result<Self> {
         let parameter =
             |(name, value): &(&str, &str)| Parameter { name: (*name).to_owned(), value: (*value).to_owned() };
-        let asked = |language: &str, text: &str, variables: &[&str]| Asked {
-            language: language.to_owned(),
-            text: text.trim().to_owned(),
-            variables: owned(variables),
-        };
         Ok(Self {
             name: operation.name.to_owned(),
             why: operation.why.to_owned(),

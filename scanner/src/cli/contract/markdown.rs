@@ -1,6 +1,6 @@
 //! The contracts as a document to read.
 
-use super::document::{Decoded, Document, Operation, Tool};
+use super::document::{Decoded, Document, Operation, Tool, Write};
 
 const OPENING: &str = "\
 # What TwinFlow asks, decodes and keeps
@@ -38,6 +38,7 @@ fn tool(tool: &Tool) -> String {
         tool.scopes.iter().for_each(|it| text += &format!("| `{}` | {} |\n", it.name, it.why));
     }
     tool.operations.iter().for_each(|it| text += &operation(tool, it));
+    text += &tool.write.as_ref().map(|it| write(tool, it)).unwrap_or_default();
     if !tool.complaints.is_empty() {
         text += &format!(
             "\n### {}: refusals\n\nOf an answer that is a \"no\", whatever was asked:\n",
@@ -65,6 +66,25 @@ fn operation(tool: &Tool, operation: &Operation) -> String {
         text += &format!("\n```{}\n{}\n```\n", body.language, body.text);
     }
     text += &fields(&operation.fields);
+    text
+}
+
+fn write(tool: &Tool, write: &Write) -> String {
+    let mut text = format!(
+        "\n### {}: {}, the only write\n\n`{} {}`: {}. It is made only by `{}` and only when a person says yes; a scan \
+         cannot. It takes the scope `{}`: {}.\n\n```{}\n{}\n```\n\nAround it, and only then, this is asked:\n",
+        tool.title,
+        write.name,
+        write.method,
+        write.path,
+        write.why,
+        write.only_by,
+        write.scope.name,
+        write.scope.why,
+        write.body.language,
+        write.body.text
+    );
+    write.asks_around.iter().for_each(|it| text += &operation(tool, it));
     text
 }
 

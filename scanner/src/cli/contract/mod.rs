@@ -77,6 +77,14 @@ fn in_short(tool: &Tool) -> String {
     });
     section("Asks, and can ask nothing else", asks.collect());
     section("Keeps", tool.stored.clone());
+    if let Some(write) = &tool.write {
+        let made = format!("{} {}: {}; it takes {}", write.method, write.path, write.why, write.scope.name);
+        let only =
+            format!("Writes, only by `{}` and only when a person says yes; a scan cannot", write.only_by);
+        section(&only, vec![made]);
+        let around = write.asks_around.iter().map(|it| format!("{} {}: {}", it.method, it.path, it.why));
+        section("Asks around that", around.collect());
+    }
     section("Never asks for", tool.never.clone());
     text
 }

@@ -1,18 +1,23 @@
 //! The one HTTP client of the product. A request leaves only if it is an operation of the connection's contract,
 //! only to the host the connection is pinned to, and only to an address that was checked.
+//!
+//! [`Egress::send`] takes questions. What changes something is of another type, and leaves by `write.rs`, which opens
+//! for the ticket desk alone.
 
 mod pin;
+mod write;
 
 pub use pin::{Allowed, BadOrigin, NotAllowed, Pin};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, redirect};
+use reqwest::{Body, Client, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use twinflow_connectors::{Answer, Contract, Method, Request};
+use twinflow_connectors::{Answer, Contract, Method, Operation, Request};
+use url::Url;
 
 /// What keeps an answer from doing harm.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +64,11 @@ pub enum SendError {
 }
 
 impl SendError {
+    /// Whether it is certain that the tool was sent nothing.
+    pub fn is_before_sending(&self) -> bool {
+        !matches!(self, Self::TimedOut(_) | Self::CutShort | Self::TooBig(_) | Self::Redirected(_))
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_passing(&self) -> bool {
         !matches!(self, Self::NotInContract(_) | Self::Private { .. } | Self::BadCredential | Self::NoClient)
@@ -70,6 +80,8 @@ pub struct Egress {
     client: Client,
     pin: Pin,
     contract: &'static Contract,
+    /// What else may be asked: nothing, in a scan.
+    beside: &'static [&'static Operation],
     authorization: HeaderValue,
     permits: Semaphore,
     bounds: Bounds,
@@ -96,6 +108,7 @@ impl Egress {
             authorization: bearer(token)?,
             pin,
             contract,
+            beside: &[],
             permits: Semaphore::new(bounds.side_by_side),
             bounds,
         })
@@ -103,28 +116,35 @@ impl Egress {
 
     pub async fn send(&self, request: &Request) -> Result<Answer, SendError> {
         let operation = request.operation();
-        if !self.contract.allows(request) {
+        let beside = self.beside.iter().any(|it| std::ptr::eq(*it, operation));
+        if !beside && !self.contract.allows(request) {
             return Err(SendError::NotInContract(operation.name));
         }
-        let method = match operation.method {
+        let body = request.body().map(|body| body.to_owned().into());
+        let url = self.pin.url(request.path(), request.query());
+        let answer = self.exchange(operation.method, url, body).await?.to(operation, self.contract);
+        let (tool, status, bytes) = (self.contract.tool, answer.status(), answer.bytes());
+        tracing::debug!(tool, operation = operation.name, status, bytes, "answered");
+        Ok(answer)
+    }
+
+    async fn exchange(&self, method: Method, url: Url, body: Option<Body>) -> Result<Answer, SendError> {
+        let method = match method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
         };
         let mut sending = self
             .client
-            .request(method, self.pin.url(request.path(), request.query()))
+            .request(method, url)
             .header(AUTHORIZATION, self.authorization.clone())
             .header(ACCEPT, "application/json");
-        if let Some(body) = request.body() {
-            sending = sending.header(CONTENT_TYPE, "application/json").body(body.to_owned());
+        if let Some(body) = body {
+            sending = sending.header(CONTENT_TYPE, "application/json").body(body);
         }
         // Closed never: the semaphore lives as long as `self`.
         let _permit = self.permits.acquire().await.map_err(|_| SendError::NoClient)?;
         let response = sending.send().await.map_err(|error| self.complaint(&error))?;
-        let answer = self.receive(response).await?.to(operation, self.contract);
-        let (tool, status, bytes) = (self.contract.tool, answer.status(), answer.bytes());
-        tracing::debug!(tool, operation = operation.name, status, bytes, "answered");
-        Ok(answer)
+        self.receive(response).await
     }
 
     async fn receive(&self, mut response: reqwest::Response) -> Result<Answer, SendError> {
@@ -156,10 +176,11 @@ impl Egress {
             }
             cause = inner.source();
         }
-        if error.is_timeout() {
-            SendError::TimedOut(self.bounds.deadline)
-        } else if error.is_connect() {
+        // First of all, since nothing was sent then; also when it was waited for in vain.
+        if error.is_connect() {
             SendError::Unreachable(self.pin.host().to_owned())
+        } else if error.is_timeout() {
+            SendError::TimedOut(self.bounds.deadline)
         } else {
             SendError::CutShort
         }
