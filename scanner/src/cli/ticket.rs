@@ -6,12 +6,13 @@ use crate::config::{Opened, Settings};
 use crate::scan::egress::{Allowed, Bounds};
 use crate::store::{Ticket, TicketState, random_id};
 use crate::ticket::{self, Preview, Setting, Wish};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use std::fs::File;
 use std::io::{BufRead as _, IsTerminal as _, Read, Write as _};
 use std::path::PathBuf;
 use twinflow_connectors::Prose;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Action {
@@ -138,21 +139,25 @@ async fn create(settings: &Settings, args: Create) -> Result<End> {
     show(&ticket, args.json)
 }
 
-/// At most four times what the longest description may have, a character being four bytes or fewer.
-const LONGEST: u64 = 4 * 32_767 + 1;
+/// No description has more bytes: a character is four at most.
+const LONGEST: usize = 4 * 32_767;
 
 fn read(path: &PathBuf) -> Result<Prose> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| anyhow!("{shown} cannot be read ({})", error.kind());
     let source: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin())
     } else {
-        Box::new(File::open(path).with_context(|| format!("{} cannot be read", path.display()))?)
+        Box::new(File::open(path).map_err(unreadable)?)
     };
-    // With room for all of it from the start: a text that grows leaves copies behind.
-    let mut text = String::with_capacity(LONGEST as usize + 1);
-    let read = source.take(LONGEST).read_to_string(&mut text);
-    let prose = Prose::from(text);
-    read.with_context(|| format!("{} is not text", path.display()))?;
-    Ok(prose)
+    // With room for all of it from the start: what grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST + 64));
+    source.take(LONGEST as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > LONGEST {
+        bail!("{shown} is longer than a description may be");
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| anyhow!("{shown} is not text"))?;
+    Ok(Prose::from(text.to_owned()))
 }
 
 /// Shows what would be sent, on standard error, and asks.

@@ -14,3 +14,5 @@ mod scans;
 mod store;
 mod support;
 mod tenants;
+mod ticket;
+mod ticket_program;
