@@ -476,7 +476,7 @@ async fn a_scan_of_every_tool_asks_only_what_its_contract_says_and_writes_nothin
         for asked in bench.tool.ledger() {
             let path = asked.path.strip_prefix(&stand.path).unwrap();
             let is = |it: &&Operation| it.method.word() == asked.method && fits(it.path, path);
-            assert!(contract.operations.iter().any(|it| is(it)), "{} {path}", asked.method);
+            assert!(contract.operations.iter().any(is), "{} {path}", asked.method);
             assert!(actions.is_none_or(|it| !fits(it.path, path)), "{} {path}", asked.method);
         }
         assert!(bench.tool.asked() > 0);
