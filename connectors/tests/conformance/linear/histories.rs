@@ -164,6 +164,7 @@ async fn whatever_happens_while_pages_are_read_is_known_after_the_next_scan() {
     let service = &log.stage.service;
     let mut at = linear().begin(&log.stage.stream, &log.cursor, now());
     at.halved = 3;
+    let known: Vec<String> = service.cases().into_iter().flatten().collect();
     let mut added = HashSet::new();
     for nth in 0_i64.. {
         let round = log.stage.round(at).await;
@@ -179,6 +180,9 @@ async fn whatever_happens_while_pages_are_read_is_known_after_the_next_scan() {
         assert!(service.add_event(129 - case, moment, Who::Robot, What::Label(2)));
     }
     assert!(added.len() > 3);
+    let met: HashSet<_> =
+        pages(&log.rounds).flat_map(|page| &page.cases).map(|case| case.id.as_str()).collect();
+    assert!(known.iter().all(|id| met.contains(id.as_str())), "none jumped out of the pages to come");
     log.cursor = log.cursor.after(at);
     assert_eq!(log.cursor.mark, Some(now()));
     log.scan(minutes(10)).await;
@@ -216,4 +220,13 @@ async fn estimates_and_due_dates_are_told_without_their_values() {
     for moved in ["planned", "moved", "parent_changed"] {
         assert!(of(moved).iter().any(|it| it.5.is_some()), "{moved}");
     }
+}
+
+#[tokio::test]
+async fn what_linear_shows_ten_minutes_late_is_found_by_the_next_scan() {
+    let mut log = Log::of(stage(20).await).await;
+    log.happens(minutes(-10), ANA, What::Move(At::Blocked));
+    let before = log.scan(minutes(5)).await;
+    assert_eq!(log.told(), truth(&log.stage));
+    assert!(log.rounds[before..].iter().any(|round| !round.page.cases.is_empty()));
 }
