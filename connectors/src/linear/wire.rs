@@ -104,17 +104,15 @@ pub(super) struct IssueHistory {
     pub(super) history: Connection<Entry>,
 }
 
-/// A page of any of the four dictionaries.
+/// A page of any of the four dictionaries: they are asked for under one name.
 #[derive(Deserialize)]
 pub(super) struct Dictionary {
-    #[serde(rename = "workflowStates", alias = "issueLabels", alias = "users", alias = "teams")]
     pub(super) words: Connection<Word>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Word {
     pub(super) id: Opaque,
-    #[serde(alias = "displayName")]
     pub(super) name: Name,
     /// States only.
     #[serde(rename = "type")]

@@ -205,7 +205,7 @@ async fn dictionaries_longer_than_a_page_are_read_to_their_end() {
     let first = stage.round(stage.begin()).await;
     let nth = first.operations().iter().position(|it| *it == "users").unwrap();
     let mut answer: Value = serde_json::from_str(first.raws[nth].text()).unwrap();
-    answer["data"]["users"]["pageInfo"] = json!({"hasNextPage": true, "endCursor": "u-250"});
+    answer["data"]["words"]["pageInfo"] = json!({"hasNextPage": true, "endCursor": "u-250"});
     let mut answers = first.answers();
     answers[nth] = first.raws[nth].answer_with(answer.to_string().into_bytes());
     let page = linear().read(&stage.stream, &first.at, &answers).unwrap();
@@ -213,7 +213,7 @@ async fn dictionaries_longer_than_a_page_are_read_to_their_end() {
         page.next.pending.iter().map(|it| (it.operation.as_str(), it.page.as_deref())).collect();
     assert_eq!(left, [("users", Some("u-250"))]);
     assert_eq!(variables(&page.next, "users"), json!({"after": "u-250"}));
-    answer["data"]["users"]["pageInfo"]["endCursor"] = Value::Null;
+    answer["data"]["words"]["pageInfo"]["endCursor"] = Value::Null;
     answers[nth] = first.raws[nth].answer_with(answer.to_string().into_bytes());
     let read = linear().read(&stage.stream, &first.at, &answers);
     assert_eq!(read.err(), Some(ReadError::Missing("pageInfo.endCursor")));

@@ -42,7 +42,7 @@ async fn a_team_that_is_hidden_or_never_was_is_gone_though_its_list_is_merely_em
 }
 
 fn errors(status: u16, errors: Value) -> Raw {
-    Raw::json(status, &json!({"data": null, "errors": errors}).to_string())
+    Raw::json(status, &json!({"data": null, "errors": errors}).to_string()).to("linear", "issues_team")
 }
 
 fn refusal(raw: &Raw) -> Option<Refusal> {
