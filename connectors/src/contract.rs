@@ -34,6 +34,14 @@ impl Contract {
     pub fn allows(&self, request: &Request) -> bool {
         self.operations.iter().any(|operation| std::ptr::eq(*operation, request.operation))
     }
+
+    /// The dance, where the tool can be connected by consent.
+    pub fn oauth(&self) -> Option<&'static OAuth> {
+        self.sign_ins.iter().find_map(|way| match way {
+            SignIn::OAuth(oauth) => Some(oauth),
+            SignIn::Token { .. } | SignIn::Basic { .. } => None,
+        })
+    }
 }
 
 /// A way to be let in.
