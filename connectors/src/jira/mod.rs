@@ -16,7 +16,9 @@ mod wire;
 
 use crate::answer::Answer;
 use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Site, Stream, Sweep, Window};
-use crate::contract::{Body, Contract, Method, OAuth, Operation, Reads, Request, Revoke, Scope, SignIn, Value};
+use crate::contract::{
+    Body, Contract, Method, OAuth, Operation, Reads, Request, Revoke, Scope, SignIn, Value,
+};
 use crate::error::{BadStream, ReadError, Refusal, Undeclared};
 use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Token};
 use chrono::{DateTime, TimeDelta, Utc};

@@ -19,6 +19,8 @@ pub(super) fn connection() -> Connection {
         account_id: word(""),
         account_name: word(""),
         created_at: hour(0),
+        paused: None,
+        disconnected_at: None,
     }
 }
 

@@ -18,6 +18,20 @@ pub struct Connection {
     pub account_id: String,
     pub account_name: String,
     pub created_at: DateTime<Utc>,
+    /// It waits for a person: what to do, in a sentence.
+    pub paused: Option<String>,
+    /// It is over; what it read stays.
+    pub disconnected_at: Option<DateTime<Utc>>,
+}
+
+/// How much was deleted with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Purged {
+    pub events: u64,
+    pub cases: u64,
+    pub names: u64,
+    pub scans: u64,
+    pub streams: u64,
 }
 
 /// A stream of a connection, and how far it has been read.

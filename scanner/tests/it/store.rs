@@ -157,6 +157,8 @@ fn connection(name: &str) -> Connection {
         account_id: "7".into(),
         account_name: "octocat".into(),
         created_at: noon(),
+        paused: None,
+        disconnected_at: None,
     }
 }
 

@@ -71,6 +71,8 @@ fn github() -> Connection {
         account_id: "1".into(),
         account_name: "octocat".into(),
         created_at: now(),
+        paused: None,
+        disconnected_at: None,
     }
 }
 

@@ -227,11 +227,7 @@ fn client(pin: &Pin, bounds: Bounds) -> Result<Client, SendError> {
 
 /// As reqwest writes it, which also marks it as not to be shown.
 #[expect(clippy::disallowed_methods, reason = "the one header that carries a credential")]
-fn header(
-    client: &Client,
-    pin: &Pin,
-    authorization: Authorization<'_>,
-) -> Result<HeaderValue, SendError> {
+fn header(client: &Client, pin: &Pin, authorization: Authorization<'_>) -> Result<HeaderValue, SendError> {
     let blank = client.get(pin.url("", &[]));
     let signed = match authorization {
         Authorization::Bearer(token) => blank.bearer_auth(token.expose_secret()),
@@ -280,7 +276,8 @@ mod tests {
         let allowed = Allowed::default().and(&tool.url()).expect("an origin");
         let pin = allowed.pin(&tool.url(), github.contract()).expect("listed");
         let token = SecretString::from("t");
-        let egress = Egress::new(github.contract(), pin, Authorization::Bearer(&token), Bounds::default()).expect("a client");
+        let egress = Egress::new(github.contract(), pin, Authorization::Bearer(&token), Bounds::default())
+            .expect("a client");
 
         let foreign = jira.probe().expect("declared");
         assert_eq!(egress.send(&foreign).await.err(), Some(SendError::NotInContract("myself")));
