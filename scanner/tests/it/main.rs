@@ -3,10 +3,13 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it does not expect")]
 
+mod disconnect;
 mod docs;
 mod faults;
+mod grants;
 mod kill;
 mod leaks;
+mod oauth;
 mod program;
 mod recorded;
 mod scans;
