@@ -113,10 +113,25 @@ impl Keeper<'_> {
                     return self.pause(connection, &held, why).await;
                 }
                 Some(_) => return self.ask(connection, contract, &held, grant).await,
-                None => self.clock.sleep(GLANCE).await,
+                None => self.wait(connection).await?,
             }
         }
         Err(KeepError::Passing("another process is renewing the access and does not come to an end".into()))
+    }
+
+    /// Another process refreshes, unless nobody may any more.
+    async fn wait(&self, connection: &Connection) -> Result<(), KeepError> {
+        let now = self.store.connection(&connection.name).await?;
+        match now.paused {
+            Some(why) => Err(KeepError::Paused(why)),
+            None if now.disconnected_at.is_some() => {
+                Err(StoreError::NoCredential(connection.name.clone()).into())
+            }
+            None => {
+                self.clock.sleep(GLANCE).await;
+                Ok(())
+            }
+        }
     }
 
     async fn ask(

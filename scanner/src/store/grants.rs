@@ -78,7 +78,7 @@ impl TenantTx {
              WHERE tenant_id = $1 AND connection_id = $2 AND sealed = $3
                  AND (refresh_until IS NULL OR refresh_until < $6 OR ($7 AND refresh_owner <> $4))
                  AND EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = $1 AND c.id = $2
-                     AND c.disconnected_at IS NULL)
+                     AND c.disconnected_at IS NULL AND c.paused IS NULL)
              RETURNING refresh_begun",
         );
         let begun = begun.bind(self.tenant).bind(connection).bind(sealed).bind(owner);

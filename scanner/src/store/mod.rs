@@ -42,8 +42,8 @@ pub trait Store: Send + Sync {
     async fn swap_credential(&self, connection: Uuid, old: &[u8], new: &[u8]) -> Result<bool>;
     /// Puts a credential that a person gave in place of whatever was there, and lets the connection go on.
     async fn replace_credential(&self, connection: Uuid, sealed: &[u8]) -> Result<bool>;
-    /// Takes the right to refresh this credential for so long, unless another has it or the credential is no longer
-    /// this one. How many times it was begun since it last came to an end; `takeover` says that whoever else has it
+    /// Takes the right to refresh this credential for so long, unless another has it, the credential is no longer
+    /// this one, or the connection is paused or over. How many times it was begun since it last came to an end; `takeover` says that whoever else has it
     /// is known to be dead.
     async fn begin_refresh(
         &self,

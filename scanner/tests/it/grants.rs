@@ -316,6 +316,17 @@ async fn a_credential_given_by_hand_meanwhile_goes_before_what_a_refresh_brings(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_that_is_over_is_asked_for_once_however_many_streams_need_it() {
+    let clock = TestClock::new();
+    let bench = Granted::new(clock.clone(), sqlite(&clock).await, 3).await;
+    bench.tool.end_grants();
+    let outcome = bench.scan(Arc::new(Nobody)).await;
+    assert_eq!((outcome.state, outcome.reasons.len()), (State::Failed, 2), "{outcome:?}");
+    assert!(outcome.reasons.iter().all(|why| why.contains("twinflow renew jira")), "{outcome:?}");
+    assert_eq!(refreshes(&bench.tool), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pasted_token_is_never_refreshed() {
     let tool = program::jira(3).await;
     tool.oauth(OAuthDialect::JIRA);
