@@ -7,7 +7,6 @@ use crate::oauth::{Attempt, AuthServer};
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
 use twinflow_connectors::{Connector, Contract, Cursor, Request};
 
 /// Shows what will be read, and asks whether that is wanted where there is somebody to ask.
@@ -18,33 +17,12 @@ pub(super) fn ask(
     streams: &[String],
     yes: bool,
 ) -> Result<()> {
-    settings.remark(&what_is_read(contract, account, streams));
-    let (stdin, stderr) = (std::io::stdin(), std::io::stderr());
-    if yes || !stdin.is_terminal() || !stderr.is_terminal() {
-        return Ok(());
+    let what = super::contract::in_short(contract);
+    settings.remark(&format!("What will be read as {account}: {}\n\n{what}", streams.join(", ")));
+    match if yes { None } else { format::confirm("Connect it?")? } {
+        Some(false) => bail!("not connected; nothing was stored"),
+        Some(true) | None => Ok(()),
     }
-    write!(stderr.lock(), "Connect it? [y/N] ")?;
-    let mut answer = String::new();
-    stdin.read_line(&mut answer)?;
-    match answer.trim().to_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => bail!("not connected; nothing was stored"),
-    }
-}
-
-fn what_is_read(contract: &Contract, account: &str, streams: &[String]) -> String {
-    let mut text = format!("What will be read of {}, as {account}:\n", contract.title);
-    let mut section = |heading: &str, lines: Vec<String>| {
-        text += &format!("\n  {heading}\n");
-        lines.iter().for_each(|line| text += &format!("    {line}\n"));
-    };
-    let own = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
-    section("Follows", streams.to_vec());
-    section("With", contract.scopes.iter().map(|it| format!("{}: {}", it.name, it.why)).collect());
-    section("Keeps", own(contract.stored));
-    section("Never asks for", own(contract.never));
-    text += &format!("\nEvery request it can make: twinflow contract {}", contract.tool);
-    text
 }
 
 /// Everything that connecting would send.

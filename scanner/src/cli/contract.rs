@@ -4,7 +4,7 @@ use super::{End, format};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use twinflow_connectors::{ALL, Body, Connector, Contract, Operation, SignIn};
+use twinflow_connectors::{ALL, Body, Connector, Contract, OAuth, Operation, Revoke, SignIn};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -49,12 +49,16 @@ pub(super) fn run(args: &Args) -> Result<End> {
     Ok(End::Done)
 }
 
-fn in_short(contract: &Contract) -> String {
+/// For people, also before they connect.
+pub(super) fn in_short(contract: &Contract) -> String {
     let mut text = format!("{}: {}\n", contract.title, credentials(contract));
     let mut section = |heading: &str, lines: Vec<String>| {
         text += &format!("\n  {heading}\n");
         lines.iter().for_each(|line| text += &format!("    {line}\n"));
     };
+    if let Some(oauth) = contract.oauth() {
+        section("To connect by consent, register an app", vec![oauth.app.to_owned()]);
+    }
     section("Scopes", contract.scopes.iter().map(|it| format!("{}: {}", it.name, it.why)).collect());
     let asks = contract.operations.iter().map(|it| format!("{} {}: {}", it.method.word(), it.path, it.why));
     section("Asks, and can ask nothing else", asks.collect());
@@ -79,10 +83,27 @@ fn as_json(contract: &Contract) -> Value {
         "base_url": contract.base_url,
         "stream": contract.stream,
         "credential": credentials(contract),
+        "oauth": contract.oauth().map(oauth_json),
         "scopes": contract.scopes.iter().map(|it| json!({ "name": it.name, "why": it.why })).collect::<Vec<_>>(),
         "operations": operations.collect::<Vec<_>>(),
         "stored": contract.stored,
         "never": contract.never,
+    })
+}
+
+fn oauth_json(oauth: &OAuth) -> Value {
+    let revoke = match oauth.revoke {
+        Revoke::Post(url) => json!({ "method": "POST", "url": url }),
+        Revoke::Delete(url) => json!({ "method": "DELETE", "url": url }),
+        Revoke::ByHand(what) => json!({ "by_hand": what }),
+    };
+    json!({
+        "app": oauth.app,
+        "authorize": oauth.authorize,
+        "token": oauth.token,
+        "revoke": revoke,
+        "pkce": oauth.pkce,
+        "client_secret": oauth.secret,
     })
 }
 

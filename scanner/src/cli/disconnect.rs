@@ -4,7 +4,6 @@ use super::{End, format};
 use crate::config::Settings;
 use crate::disconnect::{AtTheTool, Receipt, Setting, disconnect};
 use anyhow::{Result, bail};
-use std::io::{IsTerminal as _, Write as _};
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "What was read stays, and can be exported and reported, unless --purge is said.\n\
@@ -50,21 +49,12 @@ fn confirm(args: &Args) -> Result<()> {
     if args.yes {
         return Ok(());
     }
-    let (stdin, stderr) = (std::io::stdin(), std::io::stderr());
-    if !stdin.is_terminal() || !stderr.is_terminal() {
-        return if args.purge {
-            Err(anyhow::anyhow!("--purge deletes what was read; say --yes with it"))
-        } else {
-            Ok(())
-        };
-    }
     let what = if args.purge { " and delete everything it read" } else { "" };
-    write!(stderr.lock(), "Disconnect {}{what}? [y/N] ", args.connection)?;
-    let mut answer = String::new();
-    stdin.read_line(&mut answer)?;
-    match answer.trim().to_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => bail!("nothing was changed"),
+    match format::confirm(&format!("Disconnect {}{what}?", args.connection))? {
+        Some(true) => Ok(()),
+        Some(false) => bail!("nothing was changed"),
+        None if args.purge => bail!("--purge deletes what was read; say --yes with it"),
+        None => Ok(()),
     }
 }
 

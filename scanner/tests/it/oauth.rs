@@ -222,7 +222,7 @@ async fn no_secret_of_a_grant_is_shown_logged_or_stored_in_plain() {
     for line in ["scan", "scan", "connections", "doctor"] {
         printed.push(home.run(line));
     }
-    printed.push(dance(&home, &format!("renew jira --no-browser")).done());
+    printed.push(dance(&home, "renew jira --no-browser").done());
     printed.push(home.run("disconnect jira --purge --yes --json").done());
     let consent_page = |text: &str| text.lines().filter(|it| !it.starts_with("http")).collect::<String>();
     for ran in &printed {
