@@ -21,6 +21,17 @@ pub trait Connector: Sync {
     /// The answer to [`Connector::probe`].
     fn account(&self, answer: &Answer) -> Result<Account, ReadError>;
 
+    /// The question that lists the sites a fresh grant opens, for tools where it may open several. Asked once, when
+    /// connecting: of the tool's origin, since no base URL is known yet.
+    fn sites(&self) -> Result<Option<Request>, Undeclared> {
+        Ok(None)
+    }
+
+    /// The answer to [`Connector::sites`].
+    fn read_sites(&self, _: &Answer) -> Result<Vec<Site>, ReadError> {
+        Ok(vec![])
+    }
+
     /// Where a scan goes on from here: a new sweep after a finished one; the sweep under way; or one in its place,
     /// if that has waited too long.
     fn begin(&self, stream: &Stream, at: &Cursor, now: DateTime<Utc>) -> Sweep;
@@ -53,6 +64,18 @@ pub struct Account {
     pub name: Name,
     /// What the credential may do beyond what the contract asks for; a careful person refuses it.
     pub beyond: Vec<String>,
+}
+
+/// One of the places a grant opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    pub name: Name,
+    /// What people know it by: `https://acme.atlassian.net`.
+    pub url: String,
+    /// What follows the tool's origin in the base URL.
+    pub path: String,
+    /// What the grant may do there.
+    pub scopes: Vec<String>,
 }
 
 /// How far a stream has been read. Kept as JSON, and plain enough to be shown to a person.

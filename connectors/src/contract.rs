@@ -41,6 +41,14 @@ impl Contract {
     pub(crate) fn reads<T: 'static>(&self, operation: &Operation) -> bool {
         operation.reads.iter().chain(self.complaints).any(Reads::is::<T>)
     }
+
+    /// The dance, where the tool can be connected by consent.
+    pub fn oauth(&self) -> Option<&'static OAuth> {
+        self.sign_ins.iter().find_map(|way| match way {
+            SignIn::OAuth(oauth) => Some(oauth),
+            SignIn::Token { .. } | SignIn::Basic { .. } => None,
+        })
+    }
 }
 
 /// A way to be let in.

@@ -34,7 +34,7 @@ mod zendesk;
 
 pub use action::{Action, Draft};
 pub use answer::Answer;
-pub use connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep, Window};
+pub use connector::{Account, Connector, Cursor, Page, Pending, Place, Site, Stream, Sweep, Window};
 pub use contract::{Body, Contract, Method, OAuth, Operation, Reads, Request, Revoke, Scope, SignIn, Value};
 pub use error::{Allowance, BadStream, ReadError, Refusal, Undeclared, Wait};
 pub use event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Timestamp, Withdrawn};

@@ -287,8 +287,9 @@ fn jira_bodies() -> Vec<(&'static Operation, Option<Value>)> {
 #[test]
 fn every_operation_of_jira_is_among_those_held_against_its_schema() {
     let held: HashSet<&str> = jira_bodies().iter().map(|(operation, _)| operation.name).collect();
-    let all: HashSet<&str> = find("jira").unwrap().contract().operations.iter().map(|it| it.name).collect();
-    assert_eq!(held, all);
+    let all = find("jira").unwrap().contract().operations.iter().map(|it| it.name);
+    // The list of sites is the gateway's, which has no schema.
+    assert_eq!(held, all.filter(|name| *name != "sites").collect());
 }
 
 #[test]
@@ -402,7 +403,8 @@ fn the_scopes_of_jiras_contract_cover_its_operations() {
     let contract = find("jira").unwrap().contract();
     let granted: HashSet<&str> = contract.scopes.iter().map(|scope| scope.name).collect();
     let mut lacking = BTreeSet::new();
-    for operation in contract.operations {
+    // The list of sites is the gateway's and takes any scope.
+    for operation in contract.operations.iter().filter(|it| it.name != "sites") {
         let known = &swagger["paths"][operation.path][operation.method.word().to_lowercase()];
         let needed = known["security"].as_array().unwrap().iter().filter_map(|way| way["OAuth2"].as_array());
         for scope in needed.flatten().map(|scope| scope.as_str().unwrap()) {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use twinflow::clock::Clock;
 use twinflow::connect::{NewConnection, Setting, add};
+use twinflow::credential::Credential;
 use twinflow::scan::Scanner;
 use twinflow::scan::egress::{Allowed, Bounds};
 use twinflow::scan::watch::{Nobody, StopCord};
@@ -113,7 +114,7 @@ impl Tool {
             name: self.name,
             base_url: &base_url,
             streams: &Vec::from_iter(streams),
-            token: &token.to_owned().into(),
+            credential: &Credential::Token(token.to_owned().into()),
             accept_broad: false,
             pseudonymise: Default::default(),
         };

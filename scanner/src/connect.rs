@@ -1,12 +1,14 @@
 //! Adds a connection: checks what the credential may do, seals it, and notes what is to be followed.
 
+use crate::credential::{Credential, Grant};
+use crate::oauth::{AuthError, ScopeError, check_scopes};
 use crate::scan::egress::{Allowed, Bounds, Egress, NotAllowed, SendError};
 use crate::scan::failure::Failure;
 use crate::store::{Connection, Store, StoreError, Whom, random_id};
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
-use twinflow_connectors::{Account, BadStream, Connector, Cursor, Refusal, Stream};
+use twinflow_connectors::{Account, BadStream, Connector, Cursor, Refusal, Site, Stream};
 use twinflow_vault::{Owner, Sealed, Vault};
+use url::Url;
 use uuid::Uuid;
 
 /// What a sealed credential is bound to.
@@ -15,13 +17,13 @@ pub fn owner(tenant: Uuid, connection: Uuid) -> Owner {
 }
 
 /// What a person says when connecting a tool.
-#[expect(missing_debug_implementations, reason = "holds a token")]
+#[expect(missing_debug_implementations, reason = "holds a credential")]
 pub struct NewConnection<'a> {
     pub connector: &'static dyn Connector,
     pub name: &'a str,
     pub base_url: &'a str,
     pub streams: &'a [String],
-    pub token: &'a SecretString,
+    pub credential: &'a Credential,
     /// Take a credential that may do more than the contract asks for.
     pub accept_broad: bool,
     /// Of whom only pseudonyms are kept.
@@ -48,10 +50,24 @@ pub enum ConnectError {
     Stream { stream: String, problem: String },
     #[error("the tool could not be asked: {0}; nothing was stored")]
     Tool(Failure),
+    #[error("{0}; nothing was stored")]
+    Auth(#[from] AuthError),
+    #[error("{0}; nothing was stored")]
+    Scopes(#[from] ScopeError),
+    #[error("what was granted opens no site; consent again and choose one; nothing was stored")]
+    NoSite,
+    #[error("say which site with --site: {0}; nothing was stored")]
+    WhichSite(String),
     #[error(
         "this token is {now}'s, the connection is {before}'s; nothing was changed: for another account make another connection"
     )]
     OtherAccount { now: String, before: String },
+    #[error(
+        "{0:?} was disconnected and is another account's; choose another --name, or delete what it read with `twinflow disconnect {0} --purge`"
+    )]
+    NameOfAnother(String),
+    #[error("{0:?} is disconnected; connect it again with `twinflow connect`")]
+    Disconnected(String),
     #[error("{0}")]
     Vault(String),
     #[error(transparent)]
@@ -69,39 +85,93 @@ pub struct Setting<'a> {
     pub now: DateTime<Utc>,
 }
 
+/// A connection that would work. Nothing of it is stored yet.
+#[derive(Debug)]
+pub struct Checked {
+    connection: Connection,
+    streams: Vec<Stream>,
+}
+
+impl Checked {
+    pub fn account_name(&self) -> &str {
+        &self.connection.account_name
+    }
+}
+
 /// Asks whose credential it is and whether each stream can be read, then seals and stores.
 pub async fn add(
     setting: Setting<'_>,
     new: NewConnection<'_>,
     rng: &mut impl rand::CryptoRng,
 ) -> Result<Connection, ConnectError> {
+    let checked = check(setting, &new, rng).await?;
+    keep(setting, checked, new.credential, rng).await
+}
+
+/// Asks whose credential it is and whether each stream can be read.
+pub async fn check(
+    setting: Setting<'_>,
+    new: &NewConnection<'_>,
+    rng: &mut impl rand::CryptoRng,
+) -> Result<Checked, ConnectError> {
     let contract = new.connector.contract();
     let streams: Vec<_> =
         new.streams.iter().map(|name| new.connector.stream(name)).collect::<Result<_, _>>()?;
+    let base_url = new.credential.base_url(new.base_url);
     let (egress, account) =
-        checked(setting, new.connector, new.base_url, new.token, new.accept_broad).await?;
+        asked(setting, new.connector, &base_url, new.credential, new.accept_broad).await?;
     for stream in &streams {
         can_be_read(new.connector, &egress, stream, setting.now).await?;
     }
+    let former = former(setting, new.name, contract.tool, &account).await?;
     let connection = Connection {
-        id: random_id(rng),
+        id: former.map_or_else(|| random_id(rng), |former| former.id),
         name: new.name.to_owned(),
         tool: contract.tool.to_owned(),
-        base_url: new.base_url.to_owned(),
+        base_url,
         account_id: account.id.as_str().to_owned(),
         account_name: account.name.as_str().to_owned(),
         created_at: setting.now,
         pseudonymise: new.pseudonymise,
+        paused: None,
+        disconnected_at: None,
     };
-    if new.pseudonymise != Whom::Nobody && setting.store.pseudonym_key().await?.is_none() {
+    Ok(Checked { connection, streams })
+}
+
+/// Seals and stores.
+pub async fn keep(
+    setting: Setting<'_>,
+    checked: Checked,
+    credential: &Credential,
+    rng: &mut impl rand::CryptoRng,
+) -> Result<Connection, ConnectError> {
+    let Checked { connection, streams } = checked;
+    if connection.pseudonymise != Whom::Nobody && setting.store.pseudonym_key().await?.is_none() {
         let fresh = setting.vault.new_pseudonym_key(setting.tenant, rng);
         let fresh = fresh.map_err(|error| ConnectError::Vault(error.to_string()))?;
         // Whoever comes second uses what the first one made.
         setting.store.swap_pseudonym_key(None, fresh.as_bytes()).await?;
     }
-    let sealed = seal(setting, connection.id, new.token, rng)?;
+    let sealed = seal(setting, connection.id, credential, rng)?;
     setting.store.add_connection(&connection, sealed.as_bytes(), &streams).await?;
     Ok(connection)
+}
+
+/// The disconnected connection that this one goes on with: of the same name, tool and account.
+async fn former(
+    setting: Setting<'_>,
+    name: &str,
+    tool: &str,
+    account: &Account,
+) -> Result<Option<Connection>, ConnectError> {
+    match setting.store.connection(name).await {
+        Err(StoreError::NoSuchConnection(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+        Ok(known) if known.disconnected_at.is_none() => Err(StoreError::NameTaken(name.to_owned()).into()),
+        Ok(known) if known.tool == tool && known.account_id == account.id.as_str() => Ok(Some(known)),
+        Ok(_) => Err(ConnectError::NameOfAnother(name.to_owned())),
+    }
 }
 
 /// Puts a new credential in place of a connection's old one, if it belongs to the same account.
@@ -109,37 +179,84 @@ pub async fn renew(
     setting: Setting<'_>,
     connection: &Connection,
     connector: &'static dyn Connector,
-    token: &SecretString,
+    credential: &Credential,
     accept_broad: bool,
     rng: &mut impl rand::CryptoRng,
 ) -> Result<(), ConnectError> {
-    let account = checked(setting, connector, &connection.base_url, token, accept_broad).await?.1;
+    if connection.disconnected_at.is_some() {
+        return Err(ConnectError::Disconnected(connection.name.clone()));
+    }
+    let base_url = credential.base_url(&connection.base_url);
+    let account = asked(setting, connector, &base_url, credential, accept_broad).await?.1;
     if account.id.as_str() != connection.account_id {
         let (now, before) = (account.name.as_str().to_owned(), connection.account_name.clone());
         return Err(ConnectError::OtherAccount { now, before });
     }
-    let sealed = seal(setting, connection.id, token, rng)?;
-    loop {
-        // Somebody who rotates the keys at this moment may have sealed the old one anew.
-        let old = setting.store.sealed_credential(connection).await?;
-        if setting.store.swap_credential(connection.id, &old, sealed.as_bytes()).await? {
-            return Ok(());
+    let sealed = seal(setting, connection.id, credential, rng)?;
+    if setting.store.replace_credential(connection.id, sealed.as_bytes()).await? {
+        Ok(())
+    } else {
+        Err(StoreError::NoCredential(connection.name.clone()).into())
+    }
+}
+
+/// The base URL of the site that a fresh grant is to be used for, where the tool has such: the only one, or the one
+/// that a person named. What is granted there is held against the contract.
+pub async fn choose_site(
+    setting: Setting<'_>,
+    connector: &'static dyn Connector,
+    base_url: &str,
+    grant: &Grant,
+    wanted: Option<&str>,
+) -> Result<Option<String>, ConnectError> {
+    let tool = |failure: Failure| ConnectError::Tool(failure);
+    let Some(request) = connector.sites().map_err(|error| tool(error.into()))? else { return Ok(None) };
+    let contract = connector.contract();
+    let origin = Url::parse(base_url).map_err(|_| NotAllowed::BadUrl)?.origin().ascii_serialization();
+    let pin = setting.allowed.pin(&origin, contract)?;
+    let credential = Credential::Grant(grant.clone());
+    let egress = Egress::new(contract, pin, credential.authorization(), Bounds::default());
+    let egress = egress.map_err(|error| tool(error.into()))?;
+    let answer = egress.send(&request).await.map_err(|error| tool(error.into()))?;
+    if let Some(refusal) = connector.refusal(&answer) {
+        return Err(tool(Failure::Refused(refusal)));
+    }
+    let sites = connector.read_sites(&answer).map_err(|error| tool(error.into()))?;
+    let site = choose(&sites, wanted)?;
+    check_scopes(contract.scopes, Some(&site.scopes))?;
+    Ok(Some(format!("{origin}{}", site.path)))
+}
+
+fn choose<'a>(sites: &'a [Site], wanted: Option<&str>) -> Result<&'a Site, ConnectError> {
+    let host = |url: &str| url.trim_start_matches("https://").trim_end_matches('/').to_lowercase();
+    let is_wanted = |site: &&Site| {
+        wanted.is_none_or(|it| {
+            site.name.as_str() == it || host(&site.url) == host(it) || site.path.ends_with(&format!("/{it}"))
+        })
+    };
+    let mut fitting = sites.iter().filter(is_wanted);
+    match (fitting.next(), fitting.next()) {
+        (Some(site), None) => Ok(site),
+        _ if sites.is_empty() => Err(ConnectError::NoSite),
+        _ => {
+            let names = sites.iter().map(|site| format!("{} ({})", site.name.as_str(), site.url));
+            Err(ConnectError::WhichSite(names.collect::<Vec<_>>().join(", ")))
         }
     }
 }
 
 /// A way out with this credential, and whose it is.
-async fn checked(
+async fn asked(
     setting: Setting<'_>,
     connector: &'static dyn Connector,
     base_url: &str,
-    token: &SecretString,
+    credential: &Credential,
     accept_broad: bool,
 ) -> Result<(Egress, Account), ConnectError> {
     let contract = connector.contract();
     let pin = setting.allowed.pin(base_url, contract)?;
     let unsent = |error: SendError| ConnectError::Tool(error.into());
-    let egress = Egress::new(contract, pin, token, Bounds::default()).map_err(unsent)?;
+    let egress = Egress::new(contract, pin, credential.authorization(), Bounds::default()).map_err(unsent)?;
     let account = account(connector, &egress).await?;
     if !account.beyond.is_empty() && !accept_broad {
         return Err(ConnectError::TooBroad(account.beyond.join(", ")));
@@ -150,11 +267,12 @@ async fn checked(
 fn seal(
     setting: Setting<'_>,
     connection: Uuid,
-    token: &SecretString,
+    credential: &Credential,
     rng: &mut impl rand::CryptoRng,
 ) -> Result<Sealed, ConnectError> {
     let owner = owner(setting.tenant, connection);
-    setting.vault.seal(&owner, token, rng).map_err(|error| ConnectError::Vault(error.to_string()))
+    let sealed = setting.vault.seal(&owner, &credential.to_text(), rng);
+    sealed.map_err(|error| ConnectError::Vault(error.to_string()))
 }
 
 async fn account(connector: &'static dyn Connector, egress: &Egress) -> Result<Account, ConnectError> {

@@ -19,12 +19,17 @@ mod wire;
 pub(crate) use ticket::Tickets;
 
 use crate::answer::Answer;
-use crate::connector::{Account, Connector, Cursor, Page, Pending, Place, Stream, Sweep, Window, slices};
-use crate::contract::{Body, Contract, Method, Operation, Reads, Request, Scope, SignIn, Value};
+use crate::connector::{
+    Account, Connector, Cursor, Page, Pending, Place, Site, Stream, Sweep, Window, slices,
+};
+use crate::contract::{
+    Body, Contract, Method, OAuth, Operation, Reads, Request, Revoke, Scope, SignIn, Value,
+};
 use crate::error::{Allowance, BadStream, ReadError, Refusal, Undeclared};
 use crate::event::Name;
 use chrono::{DateTime, TimeDelta, Utc};
 use read::Reader;
+use std::collections::BTreeMap;
 
 pub(crate) struct Jira;
 
@@ -118,16 +123,55 @@ static MYSELF: Operation = Operation {
     reads: &[Reads::of::<wire::Person>()],
 };
 
+/// Asked of Atlassian's gateway, before a site is chosen.
+/// <https://developer.atlassian.com/cloud/jira/platform/oauth-2-3lo-apps/>
+static SITES: Operation = Operation {
+    name: "sites",
+    why: "which sites a fresh grant opens, and with which scopes; asked when connecting by consent",
+    method: Method::Get,
+    path: "/oauth/token/accessible-resources",
+    query: &[],
+    body: Body::None,
+    reads: &[Reads::of::<Vec<wire::Resource>>()],
+};
+
+/// The scope that keeps a connection alive; it belongs to no site.
+const OFFLINE: &str = "offline_access";
+
 static CONTRACT: Contract = Contract {
     tool: "jira",
     title: "Jira",
     base_url: "https://api.atlassian.com/ex/jira/{cloudid}",
     hosts_under: &[],
     stream: "a project's key, or the whole site",
-    sign_ins: &[SignIn::Token { what: "OAuth 2.0 (3LO) access token" }],
+    sign_ins: &[
+        SignIn::OAuth(OAuth {
+            authorize: "https://auth.atlassian.com/authorize",
+            token: "https://auth.atlassian.com/oauth/token",
+            // Not documented, but named in the metadata of Atlassian's own server.
+            revoke: Revoke::Post("https://auth.atlassian.com/oauth/revoke"),
+            separator: " ",
+            extra: &[("audience", "api.atlassian.com"), ("prompt", "consent")],
+            pkce: false,
+            secret: true,
+            json: true,
+            app: "https://developer.atlassian.com/console/myapps: an OAuth 2.0 integration with these scopes of the \
+                  Jira API. It has one callback URL, so give --redirect-port the port that is registered. Atlassian \
+                  asks for consent anew once a year. What a person has granted is listed, and can be taken back, at \
+                  https://id.atlassian.com/manage-profile/apps",
+        }),
+        SignIn::Token {
+            what: "OAuth 2.0 (3LO) access token, for which read:jira-work and read:jira-user are enough; it ends within the hour",
+        },
+    ],
     scopes: &[
         Scope { name: "read:jira-work", why: "issues' states, times and change logs; statuses" },
         Scope { name: "read:jira-user", why: "whose token it is" },
+        Scope {
+            name: "write:jira-work",
+            why: "to create a ticket, only when a person asks for one; no scan uses it, and a pasted token does without",
+        },
+        Scope { name: OFFLINE, why: "to stay connected without asking again; a pasted token does without" },
     ],
     operations: &[
         &SEARCH_PROJECT,
@@ -137,6 +181,7 @@ static CONTRACT: Contract = Contract {
         &CHANGELOGS,
         &STATUSES,
         &MYSELF,
+        &SITES,
     ],
     complaints: &[Reads::of::<wire::Complaint>()],
     stored: &[
@@ -213,6 +258,27 @@ impl Connector for Jira {
         let id = me.account_id.0.ok_or(ReadError::Missing("accountId"))?;
         let name = me.display_name.unwrap_or_else(|| Name::new(id.as_str()));
         Ok(Account { id, name, beyond: vec![] })
+    }
+
+    fn sites(&self) -> Result<Option<Request>, Undeclared> {
+        SITES.request(&[]).map(Some)
+    }
+
+    /// A site may be listed once for each of its products.
+    fn read_sites(&self, answer: &Answer) -> Result<Vec<Site>, ReadError> {
+        let mut sites = BTreeMap::new();
+        for resource in answer.json::<Vec<wire::Resource>>()? {
+            let id = resource.id.as_str();
+            if !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+                return Err(ReadError::Missing("a usable site id"));
+            }
+            let path = format!("/ex/jira/{id}");
+            let url = resource.url.as_str().to_owned();
+            let site = Site { name: resource.name, url, path, scopes: vec![OFFLINE.to_owned()] };
+            let site: &mut Site = sites.entry(resource.id).or_insert(site);
+            site.scopes.extend(resource.scopes.iter().map(|scope| scope.as_str().to_owned()));
+        }
+        Ok(sites.into_values().collect())
     }
 
     fn begin(&self, stream: &Stream, at: &Cursor, now: DateTime<Utc>) -> Sweep {

@@ -33,6 +33,15 @@ pub(super) struct Fields {
     pub(super) priority: Option<Priority>,
 }
 
+/// A site that a grant opens.
+#[derive(Deserialize)]
+pub(super) struct Resource {
+    pub(super) id: Opaque,
+    pub(super) name: Name,
+    pub(super) url: Opaque,
+    pub(super) scopes: Vec<Opaque>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Person {

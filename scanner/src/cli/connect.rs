@@ -1,61 +1,23 @@
-//! `twinflow connect`
+//! `twinflow connect` and `twinflow renew`; what can be typed is in `tools.rs`.
 
+use super::consent::{self, DryRun};
+use super::sign_in::{self, Consent};
+use super::tools::{Tool, Wish};
 use super::{End, format};
+use crate::clock::Clock;
 use crate::config::{Opened, Settings};
-use crate::connect::{NewConnection, Setting, add, renew};
+use crate::connect::{ConnectError, NewConnection, Setting, check, choose_site, keep, owner, renew};
+use crate::credential::{App, Credential, Grant};
+use crate::oauth::AuthServer;
 use crate::scan::egress::Allowed;
-use crate::store::Whom;
-use anyhow::{Context, Result, bail};
-use clap::{Args, Subcommand};
-use secrecy::SecretString;
-use std::io::{IsTerminal as _, Read as _};
+use crate::store::{Connection, StoreError, Whom};
+use anyhow::{Context as _, Result, anyhow, bail};
 use twinflow_connectors::Connector;
 
-#[derive(Subcommand, Debug)]
-pub(super) enum Tool {
-    /// Connect GitHub: the issues of one or more repositories
-    #[command(
-        after_help = "The token is a fine-grained personal access token for these repositories alone, with \
-        Issues: read.\nIt is asked for, or read from standard input: twinflow connect github --repo acme/shop < token"
-    )]
-    Github {
-        /// A repository to follow, as OWNER/NAME; repeat it for more
-        #[arg(long = "repo", value_name = "OWNER/NAME", required = true)]
-        repositories: Vec<String>,
-        /// GitHub Enterprise Server's API, like https://ghe.example.com/api; the operator lists its host in
-        /// TWINFLOW_EGRESS_ALLOW
-        #[arg(long, value_name = "URL", default_value = "https://api.github.com")]
-        base_url: String,
-        /// Take a classic token, though it can do far more than read issues
-        #[arg(long)]
-        accept_broad_token: bool,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Connect Jira Cloud: the issues of some projects, or of the whole site
-    #[command(
-        after_help = "The token is an OAuth 2.0 (3LO) access token with read:jira-work and read:jira-user.\n\
-        It is asked for, or read from standard input."
-    )]
-    Jira {
-        /// The site's cloud id, as https://YOUR-SITE.atlassian.net/_edge/tenant_info shows it
-        #[arg(long, value_name = "ID", required_unless_present = "base_url", conflicts_with = "base_url")]
-        cloud_id: Option<String>,
-        /// A project to follow, by its key; repeat it for more [default: the whole site]
-        #[arg(long = "project", value_name = "KEY")]
-        projects: Vec<String>,
-        /// A Jira behind a proxy of yours, up to but without /rest; the operator lists its host in
-        /// TWINFLOW_EGRESS_ALLOW
-        #[arg(long, value_name = "URL")]
-        base_url: Option<String>,
-        #[command(flatten)]
-        common: Common,
-    },
-}
-
-#[derive(Args, Debug)]
+#[derive(clap::Args, Debug)]
 #[command(
-    after_help = "The token is asked for, or read from standard input. It has to belong to the same account."
+    after_help = "The credential has to belong to the same account. What was connected by consent goes through the \
+    consent page again;\na token is asked for, or read from standard input."
 )]
 pub(super) struct Renew {
     /// Which connection, by name
@@ -63,89 +25,200 @@ pub(super) struct Renew {
     /// Take a classic GitHub token, though it can do far more than read issues
     #[arg(long)]
     accept_broad_token: bool,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Common {
-    /// What to call the connection [default: the tool's name]
-    #[arg(long)]
-    name: Option<String>,
-    /// Keep only pseudonyms of people: of everybody, of outsiders (those whose address is of another domain than the
-    /// account's) or of nobody [default: nobody; for Gmail, outsiders]
-    #[arg(long, value_enum, value_name = "WHOM", num_args = 0..=1, require_equals = true, default_missing_value = "everybody")]
-    pseudonymise: Option<Whom>,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 pub(super) async fn run(settings: &Settings, tool: Tool) -> Result<End> {
-    match tool {
-        Tool::Github { repositories, base_url, accept_broad_token, common } => {
-            connect(settings, "github", &base_url, &repositories, accept_broad_token, common).await
-        }
-        Tool::Jira { cloud_id, projects, base_url, common } => {
-            let base_url = match (base_url, cloud_id) {
-                (Some(url), _) => url,
-                (None, Some(id)) if is_cloud_id(&id) => format!("https://api.atlassian.com/ex/jira/{id}"),
-                (None, id) => bail!("{:?} is not a cloud id", id.unwrap_or_default()),
-            };
-            let streams = if projects.is_empty() { vec!["site".to_owned()] } else { projects };
-            connect(settings, "jira", &base_url, &streams, false, common).await
-        }
-    }
-}
-
-fn is_cloud_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-}
-
-async fn connect(
-    settings: &Settings,
-    tool: &str,
-    base_url: &str,
-    streams: &[String],
-    accept_broad: bool,
-    common: Common,
-) -> Result<End> {
-    let connector = twinflow_connectors::find(tool).context("no such tool")?;
-    let mut streams = streams.to_vec();
-    streams.sort();
-    streams.dedup();
-    // Mistakes in what was typed are found before anybody is asked for a token.
-    for name in &streams {
+    let wish = tool.wish()?;
+    let connector = connector(wish.tool)?;
+    let contract = connector.contract();
+    let base_url = wish.base_url.as_deref().unwrap_or(contract.base_url);
+    // Mistakes in what was typed are found before anybody is asked for a secret.
+    for name in &wish.streams {
         connector.stream(name)?;
     }
     let allowed = settings.allowed()?;
-    allowed.pin(base_url, connector.contract())?;
+    let client_id = wish.consent.client_id.as_deref();
+    let server = match client_id {
+        Some(_) => Some(by_consent(connector, base_url, &allowed, wish.consent.oauth_url.as_deref())?),
+        None => None,
+    };
+    if wish.common.dry_run {
+        let (streams, consent) = (wish.streams.as_slice(), server.as_ref().zip(client_id));
+        DryRun { connector, base_url, streams, consent, now: Clock::system().now() }.print()?;
+        return Ok(End::Done);
+    }
+    if server.is_none() {
+        allowed.pin(base_url, contract)?;
+    }
     let opened = settings.open().await?;
-    let token = token(settings, connector)?;
-    let setting = setting(&opened, &allowed);
-    let name = common.name.unwrap_or_else(|| tool.to_owned());
-    let pseudonymise = common.pseudonymise.unwrap_or_else(|| Whom::by_default(tool));
-    let (streams, token) = (&streams, &token);
-    let new = NewConnection { connector, name: &name, base_url, streams, token, accept_broad, pseudonymise };
-    let connection = add(setting, new, &mut rand::rng()).await?;
-    let title = connector.contract().title;
-    format::print(format_args!(
-        "Connected {title} as {}, named {:?}; it follows {}.",
-        connection.account_name,
-        name,
-        streams.join(", ")
-    ))?;
+    let plan = Plan { settings, opened: &opened, allowed: &allowed, wish: &wish, connector };
+    match (&server, client_id, &wish.user) {
+        (Some(server), Some(client_id), _) => plan.by_consent(server, client_id, base_url).await?,
+        (_, _, Some(user)) => plan.connect(base_url, &sign_in::basic(settings, contract, user)?).await?,
+        _ => plan.connect(base_url, &Credential::Token(sign_in::token(settings, contract)?)).await?,
+    }
     opened.store.close().await;
     settings.remark("Next: twinflow scan");
     Ok(End::Done)
 }
 
+fn connector(tool: &str) -> Result<&'static dyn Connector> {
+    twinflow_connectors::find(tool).ok_or_else(|| anyhow!("this program has no connector for {tool}"))
+}
+
+/// The tool's authorisation server; that it may be asked is found out here.
+fn by_consent<'a>(
+    connector: &'static dyn Connector,
+    base_url: &'a str,
+    allowed: &'a Allowed,
+    elsewhere: Option<&'a str>,
+) -> Result<AuthServer<'a>> {
+    let contract = connector.contract();
+    let server = AuthServer::new(contract, allowed, base_url, elsewhere).with_context(|| {
+        format!("{} cannot be connected by consent; leave --client-id out", contract.title)
+    })?;
+    server.endpoint(server.oauth().authorize)?;
+    server.endpoint(server.oauth().token)?;
+    Ok(server)
+}
+
+/// Everything that is known before there is a credential.
+struct Plan<'a> {
+    settings: &'a Settings,
+    opened: &'a Opened,
+    allowed: &'a Allowed,
+    wish: &'a Wish,
+    connector: &'static dyn Connector,
+}
+
+impl Plan<'_> {
+    fn name(&self) -> &str {
+        self.wish.common.name.as_deref().unwrap_or(self.wish.tool)
+    }
+
+    async fn by_consent(&self, server: &AuthServer<'_>, client_id: &str, base_url: &str) -> Result<()> {
+        // Before a person is sent to a consent page for nothing.
+        match self.opened.store.connection(self.name()).await {
+            Ok(known) if known.disconnected_at.is_none() => {
+                return Err(StoreError::NameTaken(self.name().to_owned()).into());
+            }
+            Ok(_) | Err(StoreError::NoSuchConnection(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let contract = self.connector.contract();
+        let app = sign_in::app(&self.wish.consent, client_id, server)?;
+        let grant = sign_in::grant(&self.wish.consent, contract, server, &app, &self.opened.clock).await?;
+        let connected = self.with_grant(base_url, grant.clone()).await;
+        if connected.is_err() {
+            // What is not stored is not left open.
+            server.revoke(&grant).await;
+        }
+        connected
+    }
+
+    async fn with_grant(&self, base_url: &str, grant: Grant) -> Result<()> {
+        let (setting, site) = (setting(self.opened, self.allowed), self.wish.site.as_deref());
+        let chosen = choose_site(setting, self.connector, base_url, &grant, site).await?;
+        self.connect(chosen.as_deref().unwrap_or(base_url), &Credential::Grant(grant)).await
+    }
+
+    async fn connect(&self, base_url: &str, credential: &Credential) -> Result<()> {
+        let (setting, wish) = (setting(self.opened, self.allowed), self.wish);
+        let new = NewConnection {
+            connector: self.connector,
+            name: self.name(),
+            base_url,
+            streams: &wish.streams,
+            credential,
+            accept_broad: wish.accept_broad,
+            pseudonymise: wish.common.pseudonymise.unwrap_or_else(|| Whom::by_default(wish.tool)),
+        };
+        let checked = check(setting, &new, &mut rand::rng()).await?;
+        let contract = self.connector.contract();
+        consent::ask(self.settings, contract, checked.account_name(), &wish.streams, wish.common.yes)?;
+        let connection = keep(setting, checked, credential, &mut rand::rng()).await?;
+        format::print(format_args!(
+            "Connected {} as {}, named {:?}; it follows {}.",
+            contract.title,
+            connection.account_name,
+            connection.name,
+            wish.streams.join(", ")
+        ))
+    }
+}
+
 pub(super) async fn renew_one(settings: &Settings, args: &Renew) -> Result<End> {
     let opened = settings.open().await?;
     let connection = opened.store.connection(&args.connection).await?;
-    let connector = twinflow_connectors::find(&connection.tool).context("no such tool")?;
-    let token = token(settings, connector)?;
+    if connection.disconnected_at.is_some() {
+        return Err(ConnectError::Disconnected(connection.name).into());
+    }
+    let connector = connector(&connection.tool)?;
     let allowed = settings.allowed()?;
-    let setting = setting(&opened, &allowed);
-    renew(setting, &connection, connector, &token, args.accept_broad_token, &mut rand::rng()).await?;
+    let (setting, rng) = (setting(&opened, &allowed), &mut rand::rng());
+    let former = former(&opened, &connection).await?;
+    let former_grant = former.as_ref().and_then(Credential::grant);
+    if former_grant.is_none() && args.consent.client_id.is_none() {
+        let token = sign_in::token(settings, connector.contract())?;
+        let credential = match former {
+            Some(Credential::Basic { user, .. }) => Credential::Basic { user, secret: token },
+            _ => Credential::Token(token),
+        };
+        renew(setting, &connection, connector, &credential, args.accept_broad_token, rng).await?;
+    } else {
+        let (app, elsewhere) = again(args, former_grant);
+        let server = by_consent(connector, &connection.base_url, &allowed, elsewhere.as_deref())?;
+        let app = match app {
+            Ok(app) => app,
+            Err(client_id) => sign_in::app(&args.consent, client_id, &server)?,
+        };
+        let contract = connector.contract();
+        let grant = sign_in::grant(&args.consent, contract, &server, &app, &opened.clock).await?;
+        let renewed = renew_by(setting, &connection, connector, grant.clone()).await;
+        if renewed.is_err() {
+            server.revoke(&grant).await;
+        }
+        renewed?;
+    }
     opened.store.close().await;
     format::print(format_args!("{} has a new credential.", connection.name))?;
     Ok(End::Done)
+}
+
+/// The app as it was, unless another is named, which then has a secret of its own; and where its server is.
+fn again<'a>(args: &'a Renew, former: Option<&Grant>) -> (Result<App, &'a str>, Option<String>) {
+    let elsewhere = args.consent.oauth_url.clone().or_else(|| former?.server.clone());
+    match (args.consent.client_id.as_deref(), former) {
+        (None, Some(grant)) => (Ok(grant.app.clone()), elsewhere),
+        (client_id, _) => (Err(client_id.unwrap_or_default()), elsewhere),
+    }
+}
+
+async fn renew_by(
+    setting: Setting<'_>,
+    connection: &Connection,
+    connector: &'static dyn Connector,
+    grant: Grant,
+) -> Result<()> {
+    // The same site as before has to be among those that were granted.
+    let site = connection.base_url.rsplit('/').next();
+    if choose_site(setting, connector, &connection.base_url, &grant, site)
+        .await?
+        .is_some_and(|it| it != connection.base_url)
+    {
+        bail!("consent was given for another site; nothing was changed");
+    }
+    let credential = Credential::Grant(grant);
+    Ok(renew(setting, connection, connector, &credential, false, &mut rand::rng()).await?)
+}
+
+/// What opened the connection until now, as far as it can be read.
+async fn former(opened: &Opened, connection: &Connection) -> Result<Option<Credential>> {
+    let sealed = opened.store.sealed_credential(connection).await?;
+    let text = opened.vault.open(&owner(opened.tenant, connection.id), &sealed);
+    Ok(text.ok().and_then(|text| Credential::from_text(&text).ok()))
 }
 
 pub(super) fn setting<'a>(opened: &'a Opened, allowed: &'a Allowed) -> Setting<'a> {
@@ -156,36 +229,4 @@ pub(super) fn setting<'a>(opened: &'a Opened, allowed: &'a Allowed) -> Setting<'
         allowed,
         now: opened.clock.now(),
     }
-}
-
-/// From a hidden prompt or from standard input, never from the command line, where others can see it.
-fn token(settings: &Settings, connector: &'static dyn Connector) -> Result<SecretString> {
-    let contract = connector.contract();
-    let stdin = std::io::stdin();
-    let typed = if stdin.is_terminal() {
-        settings.remark(&format!("{}: {}, with:", contract.title, super::contract::credentials(contract)));
-        for scope in contract.scopes {
-            settings.remark(&format!("  {}: {}", scope.name, scope.why));
-        }
-        SecretString::from(rpassword::prompt_password("Token: ")?)
-    } else {
-        let mut text = String::new();
-        // No token is longer; what is, is some other file.
-        stdin.lock().take(16 << 10).read_to_string(&mut text).context("standard input is not text")?;
-        SecretString::from(text)
-    };
-    trimmed(&typed)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a token's line end is not part of it")]
-fn trimmed(typed: &SecretString) -> Result<SecretString> {
-    use secrecy::ExposeSecret as _;
-    let token = typed.expose_secret().trim();
-    if token.is_empty() {
-        bail!("no token was given; type it at the prompt, or pass it on standard input");
-    }
-    if token.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        bail!("what was given has spaces or line breaks inside, as no token has; give the token alone");
-    }
-    Ok(SecretString::from(token))
 }

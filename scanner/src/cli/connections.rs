@@ -59,6 +59,11 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
 fn print(shown: &[Shown]) -> Result<()> {
     let mut table = format::table(["NAME", "TOOL", "ACCOUNT", "STREAM", "CASES", "READ UP TO"]);
     for Shown { connection, streams } in shown {
+        let state = match (connection.disconnected_at, &connection.paused) {
+            (Some(_), _) => " (disconnected)",
+            (None, Some(_)) => " (paused)",
+            (None, None) => "",
+        };
         for stream in streams {
             let upto = stream.read_up_to.map_or("nothing yet".to_owned(), format::moment);
             let more = if stream.unfinished { " (a scan is unfinished)" } else { "" };
@@ -68,9 +73,15 @@ fn print(shown: &[Shown]) -> Result<()> {
                 connection.account_name.clone(),
                 stream.name.clone(),
                 stream.cases.to_string(),
-                format!("{upto}{more}"),
+                format!("{upto}{more}{state}"),
             ]);
         }
     }
-    format::print(table)
+    format::print(table)?;
+    for connection in shown.iter().map(|shown| &shown.connection) {
+        if let Some(why) = &connection.paused {
+            format::print(format_args!("\n{} is paused: {why}", connection.name))?;
+        }
+    }
+    Ok(())
 }

@@ -5,11 +5,11 @@ use super::scan::{end, run_scans, scanner};
 use super::{End, format, report};
 use crate::config::{Opened, Settings};
 use crate::connect::{NewConnection, add};
+use crate::credential::Credential;
 use crate::insight::{ToolReport, print};
 use crate::scan::watch::StopCord;
 use crate::store::{Connection, Scan};
 use anyhow::{Context as _, Result, bail};
-use secrecy::SecretString;
 use serde::Serialize;
 use twinflow_fixtures::{github, jira};
 
@@ -79,13 +79,13 @@ async fn connect(settings: &Settings, opened: &Opened, tools: &Tools) -> Result<
         ("jira", tools.jira_url(), PROJECT, jira::TOKEN),
     ] {
         let connector = twinflow_connectors::find(tool).context("no such tool")?;
-        let (streams, token) = ([stream.to_owned()], SecretString::from(token));
+        let (streams, credential) = ([stream.to_owned()], Credential::Token(token.into()));
         let new = NewConnection {
             connector,
             name: tool,
             base_url: &base_url,
             streams: &streams,
-            token: &token,
+            credential: &credential,
             accept_broad: false,
             pseudonymise: Default::default(),
         };

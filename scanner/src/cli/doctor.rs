@@ -88,6 +88,12 @@ async fn look(settings: &Settings) -> Vec<Check> {
 
 /// Whether its credential opens and its host may be asked. Nothing is sent.
 async fn connection_is_fine(settings: &Settings, opened: &Opened, connection: &Connection) -> Result<String> {
+    if let Some(at) = connection.disconnected_at {
+        return Ok(format!("disconnected at {}; what it read stays", format::moment(at)));
+    }
+    if let Some(why) = &connection.paused {
+        anyhow::bail!("{why}");
+    }
     let connector = twinflow_connectors::find(&connection.tool)
         .ok_or_else(|| anyhow::anyhow!("this program has no connector for {}", connection.tool))?;
     settings.allowed()?.pin(&connection.base_url, connector.contract())?;

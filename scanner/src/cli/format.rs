@@ -4,7 +4,7 @@ use anyhow::Result;
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde::Serialize;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 /// A plain table without borders, as wide as its content.
 pub(super) fn table<const N: usize>(heading: [&str; N]) -> Table {
@@ -24,6 +24,18 @@ pub(super) fn print(text: impl std::fmt::Display) -> Result<()> {
 /// A line on standard error. Where nobody listens any more, the work goes on all the same.
 pub(crate) fn remark(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// A person's yes or no; nothing where there is nobody to ask.
+pub(super) fn confirm(question: &str) -> Result<Option<bool>> {
+    let (stdin, stderr) = (io::stdin(), io::stderr());
+    if !stdin.is_terminal() || !stderr.is_terminal() {
+        return Ok(None);
+    }
+    write!(stderr.lock(), "{question} [y/N] ")?;
+    let mut answer = String::new();
+    stdin.read_line(&mut answer)?;
+    Ok(Some(["y", "yes"].contains(&answer.trim().to_lowercase().as_str())))
 }
 
 /// One document, indented.

@@ -3,8 +3,10 @@
 mod bars;
 mod connect;
 mod connections;
+mod consent;
 mod contract;
 mod demo;
+mod disconnect;
 mod doctor;
 mod events;
 mod format;
@@ -12,7 +14,9 @@ mod pretend;
 mod report;
 mod scan;
 mod scans;
+mod sign_in;
 mod ticket;
+mod tools;
 mod vault;
 
 pub(crate) use format::remark;
@@ -50,9 +54,11 @@ enum Command {
     Demo(demo::Args),
     /// Connect a tool: check the credential, seal it, note what to follow
     #[command(subcommand)]
-    Connect(connect::Tool),
+    Connect(tools::Tool),
     /// Give a connection a new credential, when the old one has run out
     Renew(connect::Renew),
+    /// End a connection: give back what the tool granted, destroy the credential
+    Disconnect(disconnect::Args),
     /// List the connections and what they follow
     Connections(connections::Args),
     /// Read what is new from the tools, until caught up
@@ -132,6 +138,7 @@ async fn dispatch(cli: Cli) -> Result<End> {
         Command::Pretend(args) => pretend::run(&args).await,
         Command::Connect(tool) => connect::run(settings, tool).await,
         Command::Renew(args) => connect::renew_one(settings, &args).await,
+        Command::Disconnect(args) => disconnect::run(settings, &args).await,
         Command::Connections(args) => connections::run(settings, &args).await,
         Command::Scan(args) => scan::run(settings, &args).await,
         Command::Scans(args) => scans::run(settings, &args).await,

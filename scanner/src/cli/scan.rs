@@ -7,7 +7,7 @@ use crate::scan::egress::Bounds;
 use crate::scan::watch::{Nobody, StopCord, Watch};
 use crate::scan::{Scanner, queue};
 use crate::store::{Connection, Scan, State, random_id};
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,11 +109,16 @@ async fn resting(opened: &Opened, wanted: Vec<Connection>) -> Result<(Vec<Scan>,
 
 async fn wanted(opened: &Opened, names: &[String]) -> Result<Vec<Connection>> {
     if names.is_empty() {
-        return Ok(opened.store.connections().await?);
+        let all = opened.store.connections().await?;
+        return Ok(all.into_iter().filter(|it| it.disconnected_at.is_none()).collect());
     }
     let mut wanted = vec![];
     for name in names.iter().collect::<BTreeSet<_>>() {
-        wanted.push(opened.store.connection(name).await?);
+        let connection = opened.store.connection(name).await?;
+        if connection.disconnected_at.is_some() {
+            bail!("{name:?} is disconnected; connect it again with `twinflow connect {}`", connection.tool);
+        }
+        wanted.push(connection);
     }
     Ok(wanted)
 }

@@ -49,7 +49,8 @@ fn keygen(out: Option<PathBuf>) -> Result<End> {
 async fn rotate(settings: &Settings) -> Result<End> {
     let opened = settings.open().await?;
     let (mut resealed, mut left) = (0, 0);
-    for connection in opened.store.connections().await? {
+    let connections = opened.store.connections().await?;
+    for connection in connections.into_iter().filter(|it| it.disconnected_at.is_none()) {
         let bound_to = owner(opened.tenant, connection.id);
         loop {
             let sealed = opened.store.sealed_credential(&connection).await?;

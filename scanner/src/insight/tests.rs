@@ -20,6 +20,8 @@ pub(crate) fn connection() -> Connection {
         account_name: word(""),
         created_at: hour(0),
         pseudonymise: Default::default(),
+        paused: None,
+        disconnected_at: None,
     }
 }
 

@@ -4,6 +4,7 @@
 use super::search::Secret;
 use crate::config::{Opened, Settings};
 use crate::connect::{NewConnection, Setting, add};
+use crate::credential::Credential;
 use crate::store::Whom;
 use anyhow::{Context as _, Result, bail};
 use secrecy::SecretString;
@@ -87,12 +88,10 @@ impl Trial {
         for stand in stands {
             let world = ServiceOptions::default();
             let Stand { tool, world: played, path, streams, user, token, .. } = stand;
-            if user.is_some() {
-                bail!("this trial cannot sign in to {tool} with a name");
-            }
-            started.push((tool, token, path, streams, Service::start(played, world).await?));
+            let service = Service::start(played, world).await?;
+            started.push((tool, user, token, path, streams, service));
         }
-        let origins: Vec<_> = started.iter().map(|it| it.4.url()).collect();
+        let origins: Vec<_> = started.iter().map(|it| it.5.url()).collect();
         let settings = Settings {
             data_dir: Some(folder.path().join("data")),
             egress_allow: origins.join(","),
@@ -101,8 +100,9 @@ impl Trial {
         };
         let opened = settings.open().await?;
         let mut tools = vec![];
-        for (tool, token, path, streams, service) in started {
-            connect(&settings, &opened, tool, &format!("{}{path}", service.url()), &streams, token).await?;
+        for (tool, user, token, path, streams, service) in started {
+            let base_url = format!("{}{path}", service.url());
+            connect(&settings, &opened, tool, &base_url, &streams, (user, token)).await?;
             tools.push((tool, token, service));
         }
         Ok(Self { folder, program: program.to_owned(), settings, opened, tools, printed: vec![] })
@@ -240,15 +240,20 @@ async fn connect(
     tool: &str,
     base_url: &str,
     streams: &[String],
-    token: &str,
+    (user, token): (Option<&str>, &str),
 ) -> Result<()> {
     let connector = twinflow_connectors::find(tool).context("a pretend tool without a connector")?;
     let allowed = settings.allowed()?;
     let (store, vault, tenant) = (&*opened.store, &*opened.vault, opened.tenant);
     let setting = Setting { store, vault, tenant, allowed: &allowed, now: opened.clock.now() };
     let token = SecretString::from(token);
-    let (token, accept_broad, pseudonymise) = (&token, false, Whom::by_default(tool));
-    let new = NewConnection { connector, name: tool, base_url, streams, token, accept_broad, pseudonymise };
+    let credential = match user {
+        None => Credential::Token(token),
+        Some(user) => Credential::basic(connector.contract(), user, token).context("it takes no name")?,
+    };
+    let (credential, accept_broad, pseudonymise) = (&credential, false, Whom::by_default(tool));
+    let new =
+        NewConnection { connector, name: tool, base_url, streams, credential, accept_broad, pseudonymise };
     add(setting, new, &mut rand::rng()).await?;
     Ok(())
 }

@@ -23,6 +23,12 @@ pub enum Failure {
     /// The question itself is wrong.
     #[error("{0}")]
     Undeclared(#[from] Undeclared),
+    /// The access has run out and could not be renewed for now.
+    #[error("{0}")]
+    NotRenewed(String),
+    /// The access has run out, and a person has to see to it.
+    #[error("{0}")]
+    Lapsed(String),
     /// The tool sends the same page again and again.
     #[error("the tool sends the same page again and again")]
     Loop,
@@ -35,6 +41,8 @@ pub enum Failure {
 pub enum Verdict {
     /// Ask for the same page again.
     Again { after: Duration, why: String },
+    /// Renew the access, then ask for the same page again.
+    Renew,
     /// Ask for half as much.
     Smaller { after: Duration, why: String },
     /// The page token died: begin the sweep again from what it had reached.
@@ -61,6 +69,8 @@ pub struct Circumstances {
     pub jitter: f64,
     /// How often the page was halved already.
     pub halved: u8,
+    /// Whether there is an access that can be renewed, and this page has not been tried with a new one yet.
+    pub renewable: bool,
 }
 
 /// Tries of one page before its stream is left.
@@ -84,6 +94,8 @@ impl Failure {
             }
             Self::Unsent(error) if error.is_passing() => again_or(at, error.to_string()),
             Self::Unsent(error) => Verdict::Stop { why: error.to_string() },
+            Self::NotRenewed(why) => again_or(at, why.clone()),
+            Self::Lapsed(why) => Verdict::Stop { why: why.clone() },
             Self::Undeclared(error) => Verdict::GiveUp { why: error.to_string() },
             Self::Loop => Verdict::GiveUp {
                 why: "the tool sends the same page again and again; the next scan tries from there".into(),
@@ -98,6 +110,7 @@ impl Failure {
 fn refused(refusal: &Refusal, at: Circumstances) -> Verdict {
     match refusal {
         Refusal::SlowDown(wait) => slow_down(*wait, at),
+        Refusal::Unauthorised if at.renewable => Verdict::Renew,
         Refusal::Unauthorised => Verdict::Stop {
             why: "the tool no longer accepts the credential; give it a new one with `twinflow renew`".into(),
         },
@@ -194,7 +207,14 @@ mod tests {
 
     fn first() -> Circumstances {
         let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
-        Circumstances { tries: 1, now, patience: Duration::from_secs(300), jitter: 1.0, halved: 0 }
+        Circumstances {
+            tries: 1,
+            now,
+            patience: Duration::from_secs(300),
+            jitter: 1.0,
+            halved: 0,
+            renewable: false,
+        }
     }
 
     fn after(verdict: &Verdict) -> Option<Duration> {
@@ -253,6 +273,17 @@ mod tests {
         assert!(matches!(rejected.verdict(first()), Verdict::StartOver { .. }));
         let again = rejected.verdict(Circumstances { tries: 2, ..first() });
         assert!(matches!(again, Verdict::GiveUp { .. }));
+    }
+
+    #[test]
+    fn an_access_that_ran_out_is_renewed_once_and_then_the_connection_stops() {
+        let unauthorised = Failure::Refused(Refusal::Unauthorised);
+        assert_eq!(unauthorised.verdict(Circumstances { renewable: true, ..first() }), Verdict::Renew);
+        assert!(matches!(unauthorised.verdict(first()), Verdict::Stop { .. }));
+        let not_now = Failure::NotRenewed("away".into());
+        assert!(matches!(not_now.verdict(first()), Verdict::Again { .. }));
+        assert!(matches!(not_now.verdict(Circumstances { tries: TRIES, ..first() }), Verdict::GiveUp { .. }));
+        assert!(matches!(Failure::Lapsed("over".into()).verdict(first()), Verdict::Stop { .. }));
     }
 
     #[test]

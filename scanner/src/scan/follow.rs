@@ -2,7 +2,7 @@
 //! is here: retries, waits, checkpoints, stopping. Nothing per tool is.
 
 use super::Scanner;
-use super::egress::Egress;
+use super::access::Access;
 use super::failure::{Circumstances, Failure, Verdict};
 use super::masks::Masks;
 use super::watch::{Doing, Progress};
@@ -51,7 +51,7 @@ const GLANCES: u32 = 5;
 pub(super) struct Follower<'a> {
     scanner: &'a Scanner,
     connector: &'static dyn Connector,
-    egress: &'a Egress,
+    access: &'a Access<'a>,
     claim: &'a Claim,
     connection: &'a Connection,
     stream: Stream,
@@ -97,8 +97,7 @@ impl Cost {
 impl<'a> Follower<'a> {
     pub(super) fn new(
         scanner: &'a Scanner,
-        connector: &'static dyn Connector,
-        egress: &'a Egress,
+        access: &'a Access<'a>,
         claim: &'a Claim,
         connection: &'a Connection,
         masks: &'a Masks,
@@ -106,8 +105,8 @@ impl<'a> Follower<'a> {
     ) -> Self {
         Self {
             scanner,
-            connector,
-            egress,
+            connector: access.connector,
+            access,
             claim,
             connection,
             stream,
@@ -214,6 +213,7 @@ impl<'a> Follower<'a> {
     /// Asks until the page is read, or until the verdict says to leave it.
     async fn turn(&self, mut sweep: Sweep) -> Result<Turn, End> {
         let (mut tries, mut fewest) = (0, 1);
+        let mut renewed = false;
         let mut answers = Answers::new();
         loop {
             let held = self.still(&sweep);
@@ -221,15 +221,26 @@ impl<'a> Follower<'a> {
                 sweep = held;
                 answers.clear();
             }
-            let answered = answers.len();
-            let failure = match self.round(&sweep, &mut answers).await {
+            let (answered, renewals) = (answers.len(), self.access.renewals());
+            let mut failure = match self.round(&sweep, &mut answers).await {
                 Ok(page) => return Ok(Turn { page, cost: std::mem::take(&mut *self.cost()) }),
                 Err(failure) => failure,
             };
             // A round that got some answers more has not failed again, only not finished.
             let no_further = u32::from(answers.len() <= answered);
             tries = fewest.max(tries + no_further);
-            let pause = match failure.verdict(self.circumstances(tries, sweep.halved)) {
+            let mut at = self.circumstances(tries, sweep.halved);
+            at.renewable = !renewed && self.access.is_renewable();
+            if failure.verdict(at) == Verdict::Renew {
+                match self.access.renew(renewals).await {
+                    Ok(()) => {
+                        renewed = true;
+                        continue;
+                    }
+                    Err(not_renewed) => failure = not_renewed,
+                }
+            }
+            let pause = match failure.verdict(at) {
                 Verdict::Again { after, why } => Some((after, why)),
                 Verdict::Smaller { after, why } => {
                     sweep.halve();
@@ -260,7 +271,7 @@ impl<'a> Follower<'a> {
         let asked = self.connector.ask(&self.stream, sweep)?;
         let open: Vec<_> = asked.iter().enumerate().filter(|(nth, _)| !answers.contains_key(nth)).collect();
         open.iter().for_each(|(_, request)| self.count(request.operation(), 1, 0));
-        let send = async |(nth, request)| (nth, self.egress.send(request).await);
+        let send = async |(nth, request)| (nth, self.access.egress.send(request).await);
         let mut failed = None;
         for (nth, answer) in join_all(open.into_iter().map(send)).await {
             if let (Ok(answer), Some(request)) = (&answer, asked.get(nth)) {
@@ -381,6 +392,7 @@ impl<'a> Follower<'a> {
             patience: self.scanner.patience,
             jitter: clock.chance(),
             halved,
+            renewable: false,
         }
     }
 
@@ -402,6 +414,8 @@ impl From<Verdict> for End {
             | Verdict::Smaller { why, .. }
             | Verdict::StartOver { why } => Self::Failed(why),
             Verdict::Stop { why } => Self::Stopped(why),
+            // Decided before it could be an end.
+            Verdict::Renew => Self::Stopped("the tool does not accept the credential".into()),
             Verdict::Yield => Self::Yielded,
         }
     }

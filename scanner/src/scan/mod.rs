@@ -4,6 +4,7 @@
 //! settles the row. `follow.rs` is the middle of it, `failure.rs` decides what a failure means, `egress` is the
 //! only way out, `queue.rs` hands scans to workers.
 
+mod access;
 pub mod egress;
 pub mod failure;
 mod follow;
@@ -13,13 +14,13 @@ pub mod watch;
 
 use crate::clock::Clock;
 use crate::store::{Claim, Connection, FollowedStream, Outcome, State, Store, StoreError, Whom};
-use egress::{Allowed, Bounds, Egress};
+use access::Access;
+use egress::{Allowed, Bounds};
 use follow::{End, Follower};
 use futures::StreamExt as _;
 use masks::Masks;
 use std::sync::Arc;
 use std::time::Duration;
-use twinflow_connectors::Connector;
 use twinflow_vault::Vault;
 use uuid::Uuid;
 use watch::{StopCord, Watch};
@@ -92,8 +93,8 @@ impl Scanner {
             return Ok(None);
         };
         let failed = |why| Ok(Some(Outcome { state: State::Failed, reasons: vec![why], until: None }));
-        let (connector, egress) = match self.open(&connection).await {
-            Ok(opened) => opened,
+        let access = match Access::open(self, &connection).await {
+            Ok(access) => access,
             Err(why) => return failed(why),
         };
         let masks = match self.masks(&connection).await? {
@@ -102,14 +103,12 @@ impl Scanner {
         };
         let streams = self.store.streams(connection.id).await?;
         let follow = |followed: FollowedStream| {
-            let (egress, connection, masks) = (&egress, &connection, &masks);
+            let (access, connection, masks) = (&access, &connection, &masks);
             async move {
                 let name = followed.name.clone();
-                let end = match connector.stream(&name) {
+                let end = match access.connector.stream(&name) {
                     Ok(stream) => {
-                        Follower::new(self, connector, egress, claim, connection, masks, stream)
-                            .follow(followed)
-                            .await
+                        Follower::new(self, access, claim, connection, masks, stream).follow(followed).await
                     }
                     Err(bad) => End::Failed(bad.to_string()),
                 };
@@ -136,19 +135,6 @@ impl Scanner {
         };
         let pseudonyms = self.vault.pseudonyms(self.tenant, &sealed).map_err(|error| error.to_string());
         Ok(pseudonyms.map(|pseudonyms| Masks::of(connection, pseudonyms)))
-    }
-
-    /// Opens the credential of this one connection and pins its way out. The error is a sentence for a person.
-    async fn open(&self, connection: &Connection) -> Result<(&'static dyn Connector, Egress), String> {
-        let connector = twinflow_connectors::find(&connection.tool)
-            .ok_or_else(|| format!("this program has no connector for {}", connection.tool))?;
-        let contract = connector.contract();
-        let pin = self.allowed.pin(&connection.base_url, contract).map_err(|error| error.to_string())?;
-        let sealed = self.store.sealed_credential(connection).await.map_err(|error| error.to_string())?;
-        let owner = crate::connect::owner(self.tenant, connection.id);
-        let token = self.vault.open(&owner, &sealed).map_err(|error| error.to_string())?;
-        let egress = Egress::new(contract, pin, &token, self.bounds).map_err(|error| error.to_string())?;
-        Ok((connector, egress))
     }
 }
 

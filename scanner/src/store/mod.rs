@@ -33,7 +33,8 @@ pub trait Store: Tickets + Send + Sync {
     /// `SQLite` or `Postgres`, with its version.
     async fn engine(&self) -> Result<String>;
 
-    /// Adds a connection with its sealed credential and its streams.
+    /// Adds a connection with its sealed credential and its streams. One of its id that was disconnected comes back,
+    /// and what it had read stays.
     async fn add_connection(&self, connection: &Connection, sealed: &[u8], streams: &[Stream]) -> Result<()>;
     /// Oldest first.
     async fn connections(&self) -> Result<Vec<Connection>>;
@@ -45,6 +46,32 @@ pub trait Store: Tickets + Send + Sync {
     async fn pseudonym_key(&self) -> Result<Option<Vec<u8>>>;
     /// Puts one in place of another, or of none, unless someone else did so first; whether it did.
     async fn swap_pseudonym_key(&self, old: Option<&[u8]>, new: &[u8]) -> Result<bool>;
+    /// Puts a credential that a person gave in place of whatever was there, and lets the connection go on.
+    async fn replace_credential(&self, connection: Uuid, sealed: &[u8]) -> Result<bool>;
+    /// Takes the right to refresh this credential for so long, unless another has it, the credential is no longer
+    /// this one, or the connection is paused or over. How many times it was begun since it last came to an end; `takeover` says that whoever else has it
+    /// is known to be dead.
+    async fn begin_refresh(
+        &self,
+        connection: Uuid,
+        sealed: &[u8],
+        owner: &str,
+        lease: Duration,
+        takeover: bool,
+    ) -> Result<Option<i64>>;
+    /// Keeps what a refresh brought, and ends it. Not so if another credential was put there meanwhile.
+    async fn keep_refreshed(&self, connection: Uuid, owner: &str, old: &[u8], new: &[u8]) -> Result<bool>;
+    /// Ends a refresh that brought nothing.
+    async fn end_refresh(&self, connection: Uuid, owner: &str) -> Result<()>;
+    /// Ends a refresh that a person has to see to: lets the connection wait, unless its credential is no longer this
+    /// one; whether it does.
+    async fn pause(&self, connection: Uuid, owner: &str, sealed: &[u8], why: &str) -> Result<bool>;
+    async fn is_refreshing(&self, connection: Uuid) -> Result<bool>;
+    /// Marks a connection as disconnected; its scans end, and their workers write nothing more. How many ended.
+    async fn fence(&self, connection: Uuid) -> Result<u64>;
+    async fn forget_credential(&self, connection: Uuid) -> Result<()>;
+    /// Deletes a connection and everything that was read by it.
+    async fn purge(&self, connection: Uuid) -> Result<Purged>;
     /// The ids of the keys under which credentials are sealed, and how many under each.
     async fn sealed_under(&self) -> Result<Vec<([u8; 4], i64)>>;
     async fn streams(&self, connection: Uuid) -> Result<Vec<FollowedStream>>;

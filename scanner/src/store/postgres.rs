@@ -1,5 +1,8 @@
 //! The server engine: many tenants, kept apart by row-level security.
 
+#[path = "grants.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
+mod grants;
 #[path = "shared.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
 mod shared;

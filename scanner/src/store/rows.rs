@@ -19,6 +19,10 @@ pub struct Connection {
     pub account_name: String,
     pub created_at: DateTime<Utc>,
     pub pseudonymise: Whom,
+    /// It waits for a person: what to do, in a sentence.
+    pub paused: Option<String>,
+    /// It is over; what it read stays.
+    pub disconnected_at: Option<DateTime<Utc>>,
 }
 
 /// Of whom only pseudonyms are kept.
@@ -48,6 +52,16 @@ impl Whom {
     pub fn by_default(tool: &str) -> Self {
         if tool == "gmail" { Self::Outsiders } else { Self::Nobody }
     }
+}
+
+/// How much was deleted with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Purged {
+    pub events: u64,
+    pub cases: u64,
+    pub names: u64,
+    pub scans: u64,
+    pub streams: u64,
 }
 
 /// A stream of a connection, and how far it has been read.

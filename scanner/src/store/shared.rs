@@ -3,8 +3,8 @@
 
 use super::{Engine, TenantTx};
 use crate::store::{
-    Asked, Claim, Connection, FollowedStream, Kept, KnownCase, Ledger, LoggedEvent, Names, Outcome, Result,
-    Scan, ScannedStream, State, Store, StoreError, Tally, Wanted, event_id, withdrawn_id,
+    Asked, Claim, Connection, FollowedStream, Kept, KnownCase, Ledger, LoggedEvent, Names, Outcome, Purged,
+    Result, Scan, ScannedStream, State, Store, StoreError, Tally, Wanted, event_id, withdrawn_id,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -54,7 +54,9 @@ impl Store for Engine {
 
     async fn add_connection(&self, connection: &Connection, sealed: &[u8], streams: &[Stream]) -> Result<()> {
         let mut tx = self.write().await?;
-        tx.insert_connection(connection).await?;
+        if !tx.revive(connection, streams).await? {
+            tx.insert_connection(connection).await?;
+        }
         tx.insert_credential(connection.id, sealed).await?;
         for stream in streams {
             tx.insert_stream(connection.id, &stream.name).await?;
@@ -65,7 +67,8 @@ impl Store for Engine {
     async fn connections(&self) -> Result<Vec<Connection>> {
         let mut tx = self.read().await?;
         let rows = sqlx::query_as(
-            "SELECT id, name, tool, base_url, account_id, account_name, created_at, pseudonymise FROM connections
+            "SELECT id, name, tool, base_url, account_id, account_name, created_at, pseudonymise, paused,
+                 disconnected_at FROM connections
              WHERE tenant_id = $1 ORDER BY created_at, id",
         );
         Ok(rows.bind(tx.tenant).fetch_all(tx.rows()).await?)
@@ -74,7 +77,8 @@ impl Store for Engine {
     async fn connection(&self, name: &str) -> Result<Connection> {
         let mut tx = self.read().await?;
         let row = sqlx::query_as(
-            "SELECT id, name, tool, base_url, account_id, account_name, created_at, pseudonymise FROM connections
+            "SELECT id, name, tool, base_url, account_id, account_name, created_at, pseudonymise, paused,
+                 disconnected_at FROM connections
              WHERE tenant_id = $1 AND name = $2",
         );
         let row = row.bind(tx.tenant).bind(name).fetch_optional(tx.rows()).await?;
@@ -134,6 +138,72 @@ impl Store for Engine {
         .await?;
         tx.commit().await?;
         Ok(swapped.rows_affected() == 1)
+    }
+
+    async fn replace_credential(&self, connection: Uuid, sealed: &[u8]) -> Result<bool> {
+        let mut tx = self.write().await?;
+        let replaced = tx.replace_credential(connection, sealed).await?;
+        tx.commit().await?;
+        Ok(replaced)
+    }
+
+    async fn begin_refresh(
+        &self,
+        connection: Uuid,
+        sealed: &[u8],
+        owner: &str,
+        lease: Duration,
+        takeover: bool,
+    ) -> Result<Option<i64>> {
+        let mut tx = self.write().await?;
+        let begun = tx.begin_refresh(connection, sealed, owner, lease, takeover).await?;
+        tx.commit().await?;
+        Ok(begun)
+    }
+
+    async fn keep_refreshed(&self, connection: Uuid, owner: &str, old: &[u8], new: &[u8]) -> Result<bool> {
+        let mut tx = self.write().await?;
+        let kept = tx.keep_refreshed(connection, owner, old, new).await?;
+        tx.commit().await?;
+        Ok(kept)
+    }
+
+    async fn end_refresh(&self, connection: Uuid, owner: &str) -> Result<()> {
+        let mut tx = self.write().await?;
+        tx.end_refresh(connection, owner).await?;
+        tx.commit().await
+    }
+
+    async fn pause(&self, connection: Uuid, owner: &str, sealed: &[u8], why: &str) -> Result<bool> {
+        let mut tx = self.write().await?;
+        let paused = tx.pause(connection, sealed, why).await?;
+        tx.end_refresh(connection, owner).await?;
+        tx.commit().await?;
+        Ok(paused)
+    }
+
+    async fn is_refreshing(&self, connection: Uuid) -> Result<bool> {
+        self.read().await?.is_refreshing(connection).await
+    }
+
+    async fn fence(&self, connection: Uuid) -> Result<u64> {
+        let mut tx = self.write().await?;
+        let fenced = tx.fence(connection).await?;
+        tx.commit().await?;
+        Ok(fenced)
+    }
+
+    async fn forget_credential(&self, connection: Uuid) -> Result<()> {
+        let mut tx = self.write().await?;
+        tx.forget_credential(connection).await?;
+        tx.commit().await
+    }
+
+    async fn purge(&self, connection: Uuid) -> Result<Purged> {
+        let mut tx = self.write().await?;
+        let purged = tx.purge(connection).await?;
+        tx.commit().await?;
+        Ok(purged)
     }
 
     async fn sealed_under(&self) -> Result<Vec<([u8; 4], i64)>> {

@@ -1,5 +1,8 @@
 //! The embedded engine: one file, one writer, readers beside it.
 
+#[path = "grants.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
+mod grants;
 #[path = "shared.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
 mod shared;

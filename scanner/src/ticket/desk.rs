@@ -120,10 +120,17 @@ async fn way_out(
     connection: &Connection,
 ) -> Result<Egress, TicketError> {
     let contract = connector.contract();
-    let pin = setting.allowed.pin(&connection.base_url, contract)?;
-    let sealed = setting.store.sealed_credential(connection).await?;
-    let owner = crate::connect::owner(setting.tenant, connection.id);
-    let opened = setting.vault.open(&owner, &sealed);
-    let token = opened.map_err(|error| TicketError::Vault(error.to_string()))?;
-    Egress::new(contract, pin, &token, setting.bounds).map_err(TicketError::Unsent)
+    let owner = random_id(&mut rand::rng()).to_string();
+    let keeper = Keeper {
+        store: setting.store,
+        vault: setting.vault,
+        tenant: setting.tenant,
+        allowed: setting.allowed,
+        clock: setting.clock,
+        owner: &owner,
+        takeover: false,
+    };
+    let credential = keeper.open(connection, contract).await?;
+    let pin = setting.allowed.pin(&credential.base_url(&connection.base_url), contract)?;
+    Egress::new(contract, pin, credential.authorization(), setting.bounds).map_err(TicketError::Unsent)
 }

@@ -3,10 +3,14 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it does not expect")]
 
+mod dialects;
+mod disconnect;
 mod docs;
 mod faults;
+mod grants;
 mod kill;
 mod leaks;
+mod oauth;
 mod privacy;
 mod program;
 mod recorded;

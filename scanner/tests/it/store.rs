@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use twinflow::store::{
-    Amount, Asked, Claim, Connection, FollowedStream, Kept, LoggedEvent, Outcome, Scan, State, Store,
+    Amount, Asked, Claim, Connection, FollowedStream, Kept, LoggedEvent, Outcome, Purged, Scan, State, Store,
     StoreError, Wanted, event_id,
 };
 use twinflow_connectors::{
@@ -163,6 +163,8 @@ fn connection(name: &str) -> Connection {
         account_name: "octocat".into(),
         created_at: noon(),
         pseudonymise: Default::default(),
+        paused: None,
+        disconnected_at: None,
     }
 }
 
@@ -295,6 +297,14 @@ both_engines_promise! {
     times_come_back_to_the_microsecond_and_in_order,
     the_longest_ids_and_all_scripts_fit,
     hostile_text_is_text,
+
+    a_refresh_is_one_processs_until_its_lease_ends,
+    a_refresh_is_begun_neither_for_another_credential_nor_for_a_connection_that_waits_or_is_over,
+    what_a_refresh_brings_is_kept_unless_a_person_gave_something_newer,
+    a_connection_waits_for_a_person_only_while_its_credential_is_the_one_that_failed,
+    a_disconnected_connections_worker_writes_nothing_more,
+    a_disconnected_connection_comes_back_with_the_streams_it_is_given,
+    a_purge_counts_what_it_deletes_and_leaves_other_connections_alone,
 
     a_credential_is_replaced_only_by_who_saw_the_last_one,
     credentials_are_counted_by_the_key_they_are_sealed_under,
@@ -1095,6 +1105,134 @@ async fn hostile_text_is_text(world: World) {
         assert_eq!(world.scan(&claim).await.reasons, [text]);
     }
     assert_eq!(world.log().await.len(), HOSTILE.len());
+}
+
+// --- Grants, and the end of a connection ---
+
+const BEGUN: Duration = Duration::from_secs(2);
+
+async fn a_refresh_is_one_processs_until_its_lease_ends(world: World) {
+    let (store, id, old) = (world.store(), world.connected("jira").await.id, sealed(1, 0));
+    let begun = join_all((0..8).map(async |nth| {
+        store.begin_refresh(id, &old, &format!("process {nth}"), BEGUN, false).await.unwrap()
+    }));
+    assert_eq!(begun.await.into_iter().flatten().collect::<Vec<_>>(), [1]);
+    assert_eq!(store.is_refreshing(id).await, Ok(true));
+    assert_eq!(store.begin_refresh(id, &old, "another", BEGUN, false).await, Ok(None));
+    // It is known to be dead, or it has taken too long.
+    assert_eq!(store.begin_refresh(id, &old, "heir", BEGUN, true).await, Ok(Some(2)));
+    world.pass(BEGUN + Duration::from_millis(100)).await;
+    assert_eq!(store.is_refreshing(id).await, Ok(false));
+    assert_eq!(store.begin_refresh(id, &old, "another", BEGUN, false).await, Ok(Some(3)));
+    // Only who has it can end it; then it counts anew.
+    store.end_refresh(id, "heir").await.unwrap();
+    assert_eq!(store.is_refreshing(id).await, Ok(true));
+    store.end_refresh(id, "another").await.unwrap();
+    assert_eq!(store.begin_refresh(id, &old, "another", BEGUN, false).await, Ok(Some(1)));
+}
+
+async fn a_refresh_is_begun_neither_for_another_credential_nor_for_a_connection_that_waits_or_is_over(
+    world: World,
+) {
+    let (store, id, old) = (world.store(), world.connected("jira").await.id, sealed(1, 0));
+    assert_eq!(store.begin_refresh(id, &sealed(1, 1), "a", BEGUN, true).await, Ok(None));
+    assert_eq!(store.begin_refresh(Uuid::new_v4(), &old, "a", BEGUN, true).await, Ok(None));
+    assert_eq!(store.pause(id, "a", &old, "over").await, Ok(true));
+    assert_eq!(store.begin_refresh(id, &old, "a", BEGUN, true).await, Ok(None));
+    assert_eq!(store.replace_credential(id, &old).await, Ok(true));
+    assert_eq!(store.begin_refresh(id, &old, "a", BEGUN, true).await, Ok(Some(1)));
+    store.fence(id).await.unwrap();
+    assert_eq!(store.begin_refresh(id, &old, "b", BEGUN, true).await, Ok(None));
+}
+
+async fn what_a_refresh_brings_is_kept_unless_a_person_gave_something_newer(world: World) {
+    let connection = world.connected("jira").await;
+    let (store, id) = (world.store(), connection.id);
+    let [old, new, by_hand, resealed, late] = [0, 1, 2, 3, 4].map(|body| sealed(1, body));
+    let begin = async |sealed: &[u8]| store.begin_refresh(id, sealed, "me", BEGUN, false).await.unwrap();
+    assert_eq!(begin(&old).await, Some(1));
+    assert_eq!(store.keep_refreshed(id, "me", &old, &new).await, Ok(true));
+    assert_eq!(store.sealed_credential(&connection).await.as_ref(), Ok(&new));
+    // It has come to an end.
+    assert_eq!(begin(&new).await, Some(1));
+    assert_eq!(store.replace_credential(id, &by_hand).await, Ok(true));
+    assert_eq!(store.keep_refreshed(id, "me", &new, &late).await, Ok(false));
+    assert_eq!(store.sealed_credential(&connection).await.as_ref(), Ok(&by_hand));
+    // What the vault sealed anew meanwhile is still the same credential.
+    assert_eq!(begin(&by_hand).await, Some(1));
+    assert_eq!(store.swap_credential(id, &by_hand, &resealed).await, Ok(true));
+    assert_eq!(store.keep_refreshed(id, "me", &by_hand, &late).await, Ok(true));
+    assert_eq!(store.replace_credential(Uuid::new_v4(), &new).await, Ok(false));
+}
+
+async fn a_connection_waits_for_a_person_only_while_its_credential_is_the_one_that_failed(world: World) {
+    let connection = world.connected("jira").await;
+    let (store, id) = (world.store(), connection.id);
+    let paused = async || store.connection("jira").await.unwrap().paused;
+    assert_eq!(store.pause(id, "me", &sealed(1, 9), "over").await, Ok(false));
+    assert_eq!(paused().await, None);
+    store.begin_refresh(id, &sealed(1, 0), "me", BEGUN, false).await.unwrap().unwrap();
+    assert_eq!(store.pause(id, "me", &sealed(1, 0), "over").await, Ok(true));
+    assert_eq!((paused().await.as_deref(), store.is_refreshing(id).await), (Some("over"), Ok(false)));
+    store.replace_credential(id, &sealed(1, 1)).await.unwrap();
+    assert_eq!(paused().await, None);
+}
+
+async fn a_disconnected_connections_worker_writes_nothing_more(world: World) {
+    let (connection, other) = (world.connected("jira").await, world.connected("other").await);
+    let (claim, others) = (world.claimed(&connection, LEASE).await, world.claimed(&other, LEASE).await);
+    world.keep(&claim, &Page::of("1")).await.unwrap();
+    assert_eq!(world.store().fence(connection.id).await, Ok(1));
+    is_fenced(&world, &claim).await;
+    let scan = world.scan(&claim).await;
+    assert_eq!((scan.state, scan.reasons.len()), (State::Failed, 1));
+    assert_eq!(world.store().claim(claim.scan, "heir", LEASE, true).await, Ok(None));
+    let ended = world.store().connection("jira").await.unwrap().disconnected_at;
+    assert!(ended.is_some() && world.log().await.len() == 1, "what was read stays");
+    // Once more changes nothing, and the neighbour goes on.
+    assert_eq!(world.store().fence(connection.id).await, Ok(0));
+    assert_eq!(world.store().connection("jira").await.unwrap().disconnected_at, ended);
+    assert_eq!(world.keep(&others, &Page::of("2")).await, Ok(1));
+}
+
+async fn a_disconnected_connection_comes_back_with_the_streams_it_is_given(world: World) {
+    let store = world.store();
+    let connection = world.connected("jira").await;
+    let claim = world.claimed(&connection, LEASE).await;
+    world.keep(&claim, &Page::of("1")).await.unwrap();
+    let taken = store.add_connection(&connection, &sealed(1, 1), &[]).await;
+    assert_eq!(taken, Err(StoreError::NameTaken("jira".into())), "it is alive");
+    store.fence(connection.id).await.unwrap();
+    store.forget_credential(connection.id).await.unwrap();
+    let gone = store.sealed_credential(&connection).await;
+    assert_eq!(gone, Err(StoreError::NoCredential("jira".into())));
+
+    let again = Connection { base_url: "https://ghe.example.com".into(), ..connection.clone() };
+    store.add_connection(&again, &sealed(1, 2), &[stream("stream"), stream("more")]).await.unwrap();
+    assert_eq!(store.connection("jira").await, Ok(again.clone()));
+    let streams = store.streams(connection.id).await.unwrap();
+    let marks: Vec<_> = streams.iter().map(|it| (it.name.as_str(), it.cursor == Cursor::default())).collect();
+    assert_eq!(marks, [("more", true), ("stream", false)], "what was followed before goes on");
+    store.fence(connection.id).await.unwrap();
+    store.add_connection(&again, &sealed(1, 3), &[stream("more")]).await.unwrap();
+    assert_eq!(store.streams(connection.id).await.unwrap().len(), 1);
+    assert_eq!(store.sealed_credential(&connection).await, Ok(sealed(1, 3)));
+}
+
+async fn a_purge_counts_what_it_deletes_and_leaves_other_connections_alone(world: World) {
+    let (connection, other) = (world.connected("jira").await, world.connected("other").await);
+    for (connection, cases) in [(&connection, ["1", "2", "3"].as_slice()), (&other, &["1"])] {
+        let claim = world.claimed(connection, LEASE).await;
+        for case in cases {
+            world.keep(&claim, &Page::of(case)).await.unwrap();
+        }
+    }
+    let purged = world.store().purge(connection.id).await.unwrap();
+    assert_eq!(purged, Purged { events: 3, cases: 3, names: 3, scans: 1, streams: 1 });
+    let left: Vec<_> = world.store().connections().await.unwrap().into_iter().map(|it| it.name).collect();
+    assert_eq!((left, world.log().await.len()), (vec!["other".to_owned()], 1));
+    assert_eq!(world.store().sealed_under().await, Ok(vec![([1; 4], 1)]));
+    assert_eq!(world.store().scans(10).await.unwrap().len(), 1);
 }
 
 // --- Credentials and errors ---

@@ -5,7 +5,7 @@ use crate::job::{Figures, Job, measured};
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use twinflow::clock::Clock;
-use twinflow::scan::egress::{Bounds, Egress};
+use twinflow::scan::egress::{Authorization, Bounds, Egress};
 use twinflow_connectors::{Connector, Cursor, Page};
 
 pub(crate) async fn run(job: &Job) -> Result<Figures> {
@@ -19,7 +19,8 @@ pub(super) fn way_out(job: &Job) -> Result<(Egress, &'static dyn Connector)> {
     let connector = twinflow_connectors::find(&job.tool.to_string()).context("no such tool")?;
     let contract = connector.contract();
     let pin = allowed(job)?.pin(&job.url, contract)?;
-    Ok((Egress::new(contract, pin, &job.token.clone().into(), Bounds::default())?, connector))
+    let token = job.token.clone().into();
+    Ok((Egress::new(contract, pin, Authorization::Bearer(&token), Bounds::default())?, connector))
 }
 
 /// Hands over every page of every stream, and says how much there was.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use twinflow::clock::Clock;
 use twinflow::connect::{NewConnection, Setting, add};
+use twinflow::credential::Credential;
 use twinflow::scan::Scanner;
 use twinflow::scan::egress::{Allowed, Bounds};
 use twinflow::scan::watch::{Nobody, StopCord};
@@ -32,7 +33,7 @@ pub(crate) async fn run(job: &Job) -> Result<Figures> {
         name: &tool,
         base_url: &job.url,
         streams: &job.streams,
-        token: &job.token.clone().into(),
+        credential: &Credential::Token(job.token.clone().into()),
         accept_broad: false,
         pseudonymise: Default::default(),
     };

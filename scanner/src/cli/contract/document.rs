@@ -156,6 +156,8 @@ fn of_oauth(oauth: &OAuth) -> BTreeMap<String, String> {
         ("extra", extra.join("&")),
         ("pkce", oauth.pkce.to_string()),
         ("client_secret", oauth.secret.to_string()),
+        ("json", oauth.json.to_string()),
+        ("app", oauth.app.to_owned()),
     ];
     details.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

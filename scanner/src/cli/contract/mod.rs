@@ -63,13 +63,23 @@ fn connectors(tool: Option<&str>) -> Result<Vec<&'static dyn Connector>> {
     Ok(vec![connector])
 }
 
+/// What a tool may be asked and what is kept, in short; also for people before they connect it.
+pub(super) fn of(tool: &str) -> Result<String> {
+    Ok(Document::of(&connectors(Some(tool))?)?.tools.iter().map(in_short).collect())
+}
+
 fn in_short(tool: &Tool) -> String {
     let ways: Vec<_> = tool.sign_ins.iter().map(|way| way.what.as_str()).collect();
     let mut text = format!("{}: {}\n", tool.title, ways.join("; or "));
     let mut section = |heading: &str, lines: Vec<String>| {
+        if lines.is_empty() {
+            return;
+        }
         text += &format!("\n  {heading}\n");
         lines.iter().for_each(|line| text += &format!("    {line}\n"));
     };
+    let apps = tool.sign_ins.iter().filter_map(|way| way.details.get("app")).cloned();
+    section("To connect by consent, register an app", apps.collect());
     section("Scopes", tool.scopes.iter().map(|it| format!("{}: {}", it.name, it.why)).collect());
     let asks = tool.operations.iter().map(|it| {
         let fields = format::count(it.fields.len() as i64, "field", "fields");

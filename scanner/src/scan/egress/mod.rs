@@ -4,20 +4,21 @@
 //! [`Egress::send`] takes questions. What changes something is of another type, and leaves by `write.rs`, which opens
 //! for the ticket desk alone.
 
+mod door;
 mod pin;
 mod write;
 
+pub use door::{Door, Post};
 pub use pin::{Allowed, BadOrigin, NotAllowed, Pin};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Body, Client, redirect};
+use reqwest::{Body, Client, RequestBuilder, redirect};
 use secrecy::{ExposeSecret, SecretString};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use twinflow_connectors::{Answer, Contract, Method, Operation, Request};
-use url::Url;
 
 /// What keeps an answer from doing harm.
 #[derive(Clone, Copy, Debug)]
@@ -75,23 +76,45 @@ impl SendError {
     }
 }
 
+/// Whose request it is.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "holds a token")]
+pub enum Authorization<'a> {
+    /// RFC 6750.
+    Bearer(&'a SecretString),
+    /// RFC 7617.
+    Basic { user: &'a str, secret: &'a SecretString },
+}
+
 /// A way out for one connection.
 pub struct Egress {
-    client: Client,
-    pin: Pin,
+    way: RwLock<Arc<Way>>,
     contract: &'static Contract,
     /// What else may be asked: nothing, in a scan.
     beside: &'static [&'static Operation],
-    authorization: HeaderValue,
     permits: Semaphore,
     bounds: Bounds,
+}
+
+/// Where to and as whom; both may change while a scan runs.
+struct Way {
+    client: Client,
+    pin: Pin,
+    authorization: HeaderValue,
+}
+
+impl Way {
+    fn new(client: Client, pin: Pin, authorization: Authorization<'_>) -> Result<Self, SendError> {
+        let authorization = header(&client, &pin, authorization)?;
+        Ok(Self { client, pin, authorization })
+    }
 }
 
 impl std::fmt::Debug for Egress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Egress")
             .field("tool", &self.contract.tool)
-            .field("pin", &self.pin)
+            .field("pin", &self.way().pin)
             .finish_non_exhaustive()
     }
 }
@@ -100,18 +123,34 @@ impl Egress {
     pub fn new(
         contract: &'static Contract,
         pin: Pin,
-        token: &SecretString,
+        authorization: Authorization<'_>,
         bounds: Bounds,
     ) -> Result<Self, SendError> {
+        let way = Way::new(client(&pin, bounds)?, pin, authorization)?;
         Ok(Self {
-            client: client(&pin, bounds)?,
-            authorization: bearer(token)?,
-            pin,
+            way: RwLock::new(Arc::new(way)),
             contract,
             beside: &[],
             permits: Semaphore::new(bounds.side_by_side),
             bounds,
         })
+    }
+
+    /// From the next request on: to this base, as this one.
+    pub fn change(&self, pin: Pin, authorization: Authorization<'_>) -> Result<(), SendError> {
+        let old = self.way();
+        let client = if old.pin.is_listed() == pin.is_listed() {
+            old.client.clone()
+        } else {
+            client(&pin, self.bounds)?
+        };
+        let new = Arc::new(Way::new(client, pin, authorization)?);
+        *self.way.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    fn way(&self) -> Arc<Way> {
+        self.way.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub async fn send(&self, request: &Request) -> Result<Answer, SendError> {
@@ -121,69 +160,81 @@ impl Egress {
             return Err(SendError::NotInContract(operation.name));
         }
         let body = request.body().map(|body| body.to_owned().into());
-        let url = self.pin.url(request.path(), request.query());
-        let answer = self.exchange(operation.method, url, body).await?.to(operation, self.contract);
+        let answer = self.exchange(operation.method, request.path(), request.query(), body).await?;
+        let answer = answer.to(operation, self.contract);
         let (tool, status, bytes) = (self.contract.tool, answer.status(), answer.bytes());
         tracing::debug!(tool, operation = operation.name, status, bytes, "answered");
         Ok(answer)
     }
 
-    async fn exchange(&self, method: Method, url: Url, body: Option<Body>) -> Result<Answer, SendError> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&'static str, String)],
+        body: Option<Body>,
+    ) -> Result<Answer, SendError> {
         let method = match method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
         };
-        let mut sending = self
+        // Closed never: the semaphore lives as long as `self`.
+        let _permit = self.permits.acquire().await.map_err(|_| SendError::NoClient)?;
+        let way = self.way();
+        let mut sending = way
             .client
-            .request(method, url)
-            .header(AUTHORIZATION, self.authorization.clone())
+            .request(method, way.pin.url(path, query))
+            .header(AUTHORIZATION, way.authorization.clone())
             .header(ACCEPT, "application/json");
         if let Some(body) = body {
             sending = sending.header(CONTENT_TYPE, "application/json").body(body);
         }
-        // Closed never: the semaphore lives as long as `self`.
-        let _permit = self.permits.acquire().await.map_err(|_| SendError::NoClient)?;
-        let response = sending.send().await.map_err(|error| self.complaint(&error))?;
-        self.receive(response).await
+        let (status, headers, body) = exchange(sending, &way.pin, self.bounds).await?;
+        Ok(Answer::new(status, headers, body))
     }
+}
 
-    async fn receive(&self, mut response: reqwest::Response) -> Result<Answer, SendError> {
-        let status = response.status();
-        if status.is_redirection() {
-            return Err(SendError::Redirected(status.as_u16()));
-        }
-        let text = |value: &HeaderValue| value.to_str().map(str::to_owned).ok();
-        let headers =
-            response.headers().iter().filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
-        let headers = headers.collect();
-        let mut body = Vec::new();
-        // Counted as they are decoded, so that a small answer cannot unfold into a large one.
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.complaint(&error))? {
-            if body.len() + chunk.len() > self.bounds.biggest {
-                return Err(SendError::TooBig(self.bounds.biggest));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer::new(status.as_u16(), headers, body))
+type Received = (u16, Vec<(String, String)>, Vec<u8>);
+
+/// Sends, and reads the answer to its end.
+async fn exchange(sending: RequestBuilder, pin: &Pin, bounds: Bounds) -> Result<Received, SendError> {
+    let complaint = |error| complaint(&error, pin, bounds);
+    let mut response = sending.send().await.map_err(complaint)?;
+    let status = response.status();
+    if status.is_redirection() {
+        return Err(SendError::Redirected(status.as_u16()));
     }
+    let text = |value: &HeaderValue| value.to_str().map(str::to_owned).ok();
+    let headers =
+        response.headers().iter().filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
+    let headers = headers.collect();
+    let mut body = Vec::new();
+    // Counted as they are decoded, so that a small answer cannot unfold into a large one.
+    while let Some(chunk) = response.chunk().await.map_err(complaint)? {
+        if body.len() + chunk.len() > bounds.biggest {
+            return Err(SendError::TooBig(bounds.biggest));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok((status.as_u16(), headers, body))
+}
 
-    /// reqwest's errors name the URL, and a URL can hold what was asked for: only their kind is kept.
-    fn complaint(&self, error: &reqwest::Error) -> SendError {
-        let mut cause = std::error::Error::source(error);
-        while let Some(inner) = cause {
-            if inner.is::<PrivateAddress>() {
-                return SendError::Private { host: self.pin.host().to_owned() };
-            }
-            cause = inner.source();
+/// reqwest's errors name the URL, and a URL can hold what was asked for: only their kind is kept.
+fn complaint(error: &reqwest::Error, pin: &Pin, bounds: Bounds) -> SendError {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if inner.is::<PrivateAddress>() {
+            return SendError::Private { host: pin.host().to_owned() };
         }
-        // First of all, since nothing was sent then; also when it was waited for in vain.
-        if error.is_connect() {
-            SendError::Unreachable(self.pin.host().to_owned())
-        } else if error.is_timeout() {
-            SendError::TimedOut(self.bounds.deadline)
-        } else {
-            SendError::CutShort
-        }
+        cause = inner.source();
+    }
+    // First of all, since nothing was sent then; also when it was waited for in vain.
+    if error.is_connect() {
+        SendError::Unreachable(pin.host().to_owned())
+    } else if error.is_timeout() {
+        SendError::TimedOut(bounds.deadline)
+    } else {
+        SendError::CutShort
     }
 }
 
@@ -203,12 +254,16 @@ fn client(pin: &Pin, bounds: Bounds) -> Result<Client, SendError> {
         .map_err(|_| SendError::NoClient)
 }
 
+/// As reqwest writes it, which also marks it as not to be shown.
 #[expect(clippy::disallowed_methods, reason = "the one header that carries a credential")]
-fn bearer(token: &SecretString) -> Result<HeaderValue, SendError> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
-        .map_err(|_| SendError::BadCredential)?;
-    value.set_sensitive(true);
-    Ok(value)
+fn header(client: &Client, pin: &Pin, authorization: Authorization<'_>) -> Result<HeaderValue, SendError> {
+    let blank = client.get(pin.url("", &[]));
+    let signed = match authorization {
+        Authorization::Bearer(token) => blank.bearer_auth(token.expose_secret()),
+        Authorization::Basic { user, secret } => blank.basic_auth(user, Some(secret.expose_secret())),
+    };
+    let signed = signed.build().map_err(|_| SendError::BadCredential)?;
+    signed.headers().get(AUTHORIZATION).cloned().ok_or(SendError::BadCredential)
 }
 
 /// Resolves a name and hands over only addresses that passed, so that the one connected to is the one checked.
@@ -250,7 +305,8 @@ mod tests {
         let allowed = Allowed::default().and(&tool.url()).expect("an origin");
         let pin = allowed.pin(&tool.url(), github.contract()).expect("listed");
         let token = SecretString::from("t");
-        let egress = Egress::new(github.contract(), pin, &token, Bounds::default()).expect("a client");
+        let egress = Egress::new(github.contract(), pin, Authorization::Bearer(&token), Bounds::default())
+            .expect("a client");
 
         let foreign = jira.probe().expect("declared");
         assert_eq!(egress.send(&foreign).await.err(), Some(SendError::NotInContract("myself")));

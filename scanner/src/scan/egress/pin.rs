@@ -67,8 +67,27 @@ impl Allowed {
         if !is_plain(&base) || base.path().contains("..") || base_url.contains(['{', '}', '%', '\\']) {
             return Err(bad());
         }
-        let listed = self.0.iter().any(|it| it.origin() == base.origin());
         let own = is_own(&base, contract);
+        self.pinned(base, own)
+    }
+
+    /// Ties what is said to a tool's authorisation server to one of its endpoints: where the contract says, at the
+    /// tool's own hosts, or where the operator lists it.
+    pub fn pin_endpoint(&self, url: &str, contract: &Contract) -> Result<Pin, NotAllowed> {
+        let url = Url::parse(url).map_err(|_| NotAllowed::BadUrl)?;
+        if !is_plain(&url) || url.path().contains("..") {
+            return Err(NotAllowed::BadUrl);
+        }
+        let named = contract.oauth().is_some_and(|oauth| {
+            let same = |it: &str| Url::parse(it).is_ok_and(|it| it.origin() == url.origin());
+            same(oauth.authorize) || same(oauth.token)
+        });
+        let own = named || is_own(&url, contract);
+        self.pinned(url, own)
+    }
+
+    fn pinned(&self, base: Url, own: bool) -> Result<Pin, NotAllowed> {
+        let listed = self.0.iter().any(|it| it.origin() == base.origin());
         if listed || own {
             return Ok(Pin { base, listed });
         }
@@ -110,6 +129,11 @@ impl Pin {
             url.query_pairs_mut().extend_pairs(query);
         }
         url
+    }
+
+    /// The base itself.
+    pub fn as_url(&self) -> &Url {
+        &self.base
     }
 
     pub(super) fn host(&self) -> &str {

@@ -14,13 +14,13 @@ impl Egress {
 
     /// Where a draft goes, for a person to see.
     pub(crate) fn address(&self, draft: &Draft) -> String {
-        self.pin.url(draft.action().path, &[]).into()
+        self.way().pin.url(draft.action().path, &[]).into()
     }
 
     /// Sends it once. The client repeats nothing but what a server said it did not look at (RFC 9113, section 8.7).
     pub(crate) async fn deliver(&self, _: Leave, draft: Draft) -> Result<Answer, SendError> {
         let action = draft.action();
         let body = Bytes::from_owner(draft.into_body());
-        self.exchange(action.method, self.pin.url(action.path, &[]), Some(body.into())).await
+        self.exchange(action.method, action.path, &[], Some(body.into())).await
     }
 }

@@ -5,11 +5,11 @@ use super::engines::{Database, TENANT};
 use chrono::{DateTime, Utc};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
-use secrecy::SecretString;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use twinflow::connect::{ConnectError, NewConnection, Setting, add};
+use twinflow::credential::Credential;
 use twinflow::scan::Scanner;
 use twinflow::scan::egress::{Allowed, Bounds};
 use twinflow::scan::watch::{Nobody, StopCord};
@@ -125,9 +125,10 @@ pub(crate) async fn connect(
         allowed: &scanner.allowed,
         now: DateTime::<Utc>::UNIX_EPOCH,
     };
-    let token = SecretString::from(token);
+    let credential = Credential::Token(token.into());
     let connector = twinflow_connectors::find(tool).expect("a tool");
-    let (token, accept_broad, pseudonymise) = (&token, false, Default::default());
-    let new = NewConnection { connector, name: tool, base_url, streams, token, accept_broad, pseudonymise };
+    let (credential, accept_broad, pseudonymise) = (&credential, false, Default::default());
+    let new =
+        NewConnection { connector, name: tool, base_url, streams, credential, accept_broad, pseudonymise };
     add(setting, new, &mut rand::rng()).await
 }

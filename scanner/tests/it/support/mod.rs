@@ -2,6 +2,7 @@
 //! with a scanner in front of them.
 
 pub(crate) mod bench;
+pub(crate) mod browser;
 pub(crate) mod clock;
 pub(crate) mod engines;
 pub(crate) mod postgres;

@@ -1,0 +1,107 @@
+//! A connection's way out through a whole scan: the credential is renewed when the tool no longer takes it.
+
+use super::Scanner;
+use super::egress::Egress;
+use super::failure::Failure;
+use crate::credential::Credential;
+use crate::keeper::{KeepError, Keeper};
+use crate::store::{Connection, StoreError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Mutex;
+use twinflow_connectors::Connector;
+
+pub(super) struct Access<'a> {
+    scanner: &'a Scanner,
+    connection: &'a Connection,
+    pub(super) connector: &'static dyn Connector,
+    pub(super) egress: Egress,
+    /// How many times it was renewed; a request that failed under an older one is simply asked again.
+    renewals: AtomicU64,
+    /// Whether there is anything to renew.
+    renewable: bool,
+    /// One stream renews, the others wait.
+    credential: Mutex<Credential>,
+}
+
+impl<'a> Access<'a> {
+    /// Opens the credential of this one connection and pins its way out. The error is a sentence for a person.
+    pub(super) async fn open(scanner: &'a Scanner, connection: &'a Connection) -> Result<Self, String> {
+        if connection.disconnected_at.is_some() {
+            return Err(format!(
+                "it was disconnected; connect it again with `twinflow connect {}`",
+                connection.tool
+            ));
+        }
+        if let Some(why) = &connection.paused {
+            return Err(why.clone());
+        }
+        let connector = twinflow_connectors::find(&connection.tool)
+            .ok_or_else(|| format!("this program has no connector for {}", connection.tool))?;
+        let contract = connector.contract();
+        let credential = keeper(scanner).open(connection, contract).await;
+        let credential = credential.map_err(|error| error.to_string())?;
+        let base_url = credential.base_url(&connection.base_url);
+        let pin = scanner.allowed.pin(&base_url, contract).map_err(|error| error.to_string())?;
+        let egress = Egress::new(contract, pin, credential.authorization(), scanner.bounds);
+        Ok(Self {
+            scanner,
+            connection,
+            connector,
+            egress: egress.map_err(|error| error.to_string())?,
+            renewals: AtomicU64::new(0),
+            renewable: credential.grant().is_some_and(|grant| grant.refresh.is_some()),
+            credential: Mutex::new(credential),
+        })
+    }
+
+    pub(super) fn renewals(&self) -> u64 {
+        self.renewals.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_renewable(&self) -> bool {
+        self.renewable
+    }
+
+    /// Another access token than the one that was used when there had been so many renewals.
+    pub(super) async fn renew(&self, seen: u64) -> Result<(), Failure> {
+        let mut credential = self.credential.lock().await;
+        if self.renewals() != seen {
+            return Ok(());
+        }
+        let Some(stale) = credential.grant() else { return Ok(()) };
+        let contract = self.connector.contract();
+        let fresh = keeper(self.scanner).refresh(self.connection, contract, stale).await?;
+        let base_url = fresh.base_url(&self.connection.base_url);
+        let pin = self.scanner.allowed.pin(&base_url, contract);
+        let pin = pin.map_err(|error| Failure::Lapsed(error.to_string()))?;
+        self.egress.change(pin, fresh.authorization())?;
+        *credential = fresh;
+        self.renewals.fetch_add(1, Ordering::Release);
+        tracing::info!(connection = %self.connection.id, "renewed the access");
+        Ok(())
+    }
+}
+
+fn keeper(scanner: &Scanner) -> Keeper<'_> {
+    Keeper {
+        store: &*scanner.store,
+        vault: &scanner.vault,
+        tenant: scanner.tenant,
+        allowed: &scanner.allowed,
+        clock: &scanner.clock,
+        owner: &scanner.owner,
+        takeover: scanner.takeover,
+    }
+}
+
+impl From<KeepError> for Failure {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::Passing(why) => Self::NotRenewed(why),
+            // The connection ended while it was being read.
+            KeepError::Store(StoreError::NoCredential(_)) => Self::Store(StoreError::Fenced),
+            KeepError::Store(error) => Self::Store(error),
+            KeepError::Paused(why) | KeepError::Broken(why) => Self::Lapsed(why),
+        }
+    }
+}
