@@ -17,12 +17,25 @@ pub(super) fn ask(
     streams: &[String],
     yes: bool,
 ) -> Result<()> {
-    let what = super::contract::of(contract.tool)?;
-    settings.remark(&format!("What will be read as {account}: {}\n\n{what}", streams.join(", ")));
+    settings.remark(&what_is_read(contract, account, streams));
     match if yes { None } else { format::confirm("Connect it?")? } {
         Some(false) => bail!("not connected; nothing was stored"),
         Some(true) | None => Ok(()),
     }
+}
+
+fn what_is_read(contract: &Contract, account: &str, streams: &[String]) -> String {
+    let mut text = format!("What will be read of {}, as {account}: {}\n", contract.title, streams.join(", "));
+    let mut section = |heading: &str, lines: &[&str]| {
+        text += &format!("\n  {heading}\n");
+        lines.iter().for_each(|line| text += &format!("    {line}\n"));
+    };
+    let scopes: Vec<_> = contract.scopes.iter().map(|it| format!("{}: {}", it.name, it.why)).collect();
+    section("With", &scopes.iter().map(String::as_str).collect::<Vec<_>>());
+    section("Keeps", contract.stored);
+    section("Never asks for", contract.never);
+    text += &format!("\nEvery request it can make: twinflow contract {}\n", contract.tool);
+    text
 }
 
 /// Everything that connecting would send.
@@ -43,15 +56,15 @@ impl DryRun<'_> {
             text += &consent(server, client_id)?;
             if let Some(request) = self.connector.sites()? {
                 let origin = url::Url::parse(self.base_url)?.origin().ascii_serialization();
-                text += &shown("The sites that the grant opens", &origin, &request)?;
+                text += &shown("", &origin, &request)?;
             }
         }
-        text += &shown("Whose credential it is", self.base_url, &self.connector.probe()?)?;
+        text += &shown("", self.base_url, &self.connector.probe()?)?;
         for name in self.streams {
             let stream = self.connector.stream(name)?;
             let sweep = self.connector.begin(&stream, &Cursor::default(), self.now);
             for request in self.connector.ask(&stream, &sweep)? {
-                text += &shown(&format!("The first page of {name}"), self.base_url, &request)?;
+                text += &shown(&format!("The first page of {name}: "), self.base_url, &request)?;
             }
         }
         format::print(text)
@@ -86,10 +99,11 @@ fn consent(server: &AuthServer<'_>, client_id: &str) -> Result<String> {
     Ok(text)
 }
 
+/// A request, and what it is for.
 fn shown(what: &str, base_url: &str, request: &Request) -> Result<String> {
     let operation = request.operation();
     let address = format!("{}{}", base_url.trim_end_matches('/'), request.path());
-    let mut text = format!("\n{what}: {}\n  {} {address}\n", operation.why, operation.method.word());
+    let mut text = format!("\n{what}{}\n  {} {address}\n", operation.why, operation.method.word());
     for (name, value) in request.query() {
         writeln!(text, "    {name}={value}")?;
     }

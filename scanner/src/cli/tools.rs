@@ -5,15 +5,14 @@ use crate::store::Whom;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
-/// What every tool's app needs to know, at the end of its help.
-macro_rules! callback {
-    ($where:literal) => {
+/// What a person registers before they can consent, at the end of a tool's help.
+macro_rules! consent {
+    ($app:literal) => {
         concat!(
-            "By consent (--client-id): register an app at ",
-            $where,
-            "\nIts callback URL is http://127.0.0.1:PORT/callback; where the tool wants the whole of it, choose a port, \
-             register it\nand give it with --redirect-port. Each tool's scopes: twinflow contract.\n\n\
-             Secrets are asked for, or read from standard input."
+            "By consent, with --client-id: register an app at ",
+            $app,
+            "\n\nThe app's callback URL is http://127.0.0.1:PORT/callback. Where the tool wants to know the port, choose one, \
+             register it and give it with --redirect-port.\n\nSecrets are asked for, or read from standard input."
         )
     };
 }
@@ -40,10 +39,10 @@ pub(super) enum Tool {
         common: Common,
     },
     /// Connect Jira Cloud: the issues of some projects, or of the whole site
-    #[command(after_help = callback!(
-        "https://developer.atlassian.com/console/myapps, an OAuth 2.0\n(3LO) integration with the Jira API's \
-         read:jira-work, read:jira-user and write:jira-work. Jira wants the whole callback URL.\n\
-         With a token instead: an OAuth 2.0 (3LO) access token with read:jira-work and read:jira-user.\n"
+    #[command(after_help = consent!(
+        "https://developer.atlassian.com/console/myapps: an OAuth 2.0 (3LO) integration with the Jira API's \
+         read:jira-work, read:jira-user and write:jira-work. Atlassian wants to know the port.\n\n\
+         With a token instead: an OAuth 2.0 (3LO) access token with read:jira-work and read:jira-user."
     ))]
     Jira {
         /// The site's cloud id, as https://YOUR-SITE.atlassian.net/_edge/tenant_info shows it; by consent only where
@@ -66,8 +65,9 @@ pub(super) enum Tool {
         common: Common,
     },
     /// Connect Linear: the issues of some teams, or of the whole workspace
-    #[command(after_help = callback!(
-        "Linear, under Settings, Administration, API.\nLinear wants the whole callback URL; a client secret is not needed.\n"
+    #[command(after_help = consent!(
+        "Linear, under Settings, Administration, API. Linear wants to know the port; the app's client secret is not \
+         needed."
     ))]
     Linear {
         /// A team to follow, by its key; repeat it for more [default: the whole workspace]
@@ -81,10 +81,10 @@ pub(super) enum Tool {
         common: Common,
     },
     /// Connect Gmail: who wrote when to whom in one mailbox, without subjects and texts
-    #[command(after_help = callback!(
-        "https://console.cloud.google.com, under APIs & Services:\nenable the Gmail API, then make an OAuth client of \
-         the type Desktop app, which takes every port.\nWhile its consent screen is in Testing, Google ends the grant \
-         after seven days.\n"
+    #[command(after_help = consent!(
+        "https://console.cloud.google.com, under APIs & Services: enable the Gmail API, then make an OAuth client of \
+         the type Desktop app, which takes every port. While its consent screen is in Testing, Google ends every \
+         grant after seven days."
     ))]
     Gmail {
         #[command(flatten)]
@@ -95,9 +95,9 @@ pub(super) enum Tool {
         common: Common,
     },
     /// Connect Salesforce: the cases that a user may see
-    #[command(after_help = callback!(
-        "Salesforce, under Setup, External Client App Manager:\nwith PKCE, the scopes api and refresh_token, and this \
-         whole callback URL. Consent as a user who may read cases and nothing else.\n"
+    #[command(after_help = consent!(
+        "Salesforce, under Setup, External Client App Manager, with PKCE and the scopes api and refresh_token. \
+         Salesforce wants to know the port. Consent as a user who may read cases and nothing else."
     ))]
     Salesforce {
         /// Your instance, as acme.my.salesforce.com; consent tells it, a token does not
@@ -114,9 +114,10 @@ pub(super) enum Tool {
         common: Common,
     },
     /// Connect Zendesk: all tickets of an account
-    #[command(after_help = callback!(
-        "your Zendesk, in the Admin Center under Apps and integrations,\nAPIs, OAuth clients: a public client with this \
-         whole callback URL.\nWith an API token instead: --email says whose it is. Zendesk ends all API tokens on 2027-04-30.\n"
+    #[command(after_help = consent!(
+        "your Zendesk, in the Admin Center under Apps and integrations, APIs, OAuth clients: a public client. Zendesk \
+         wants to know the port.\n\nWith an API token instead: --email says whose it is. Zendesk ends all API tokens \
+         on 2027-04-30."
     ))]
     Zendesk {
         /// What stands before .zendesk.com

@@ -6,7 +6,7 @@ use crate::config::{Opened, Settings};
 use crate::connect::{NewConnection, Setting, add};
 use crate::credential::Credential;
 use crate::store::Whom;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use secrecy::SecretString;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};

@@ -2,9 +2,11 @@
 //! `ticket` can name the desk, and nothing else can make a leave.
 
 use super::{Setting, TicketError};
+use crate::keeper::Keeper;
 use crate::scan::egress::Egress;
 use crate::scan::failure::Failure;
 use crate::store::Connection;
+use crate::store::random_id;
 use twinflow_connectors::{
     Answer, Connector, Draft, Opened, Part, ReadError, Refusal, Request, TicketDesk, TicketField, TicketKind,
     TicketOutcome, TicketRefusal, Undeclared,

@@ -1,5 +1,6 @@
 //! Why no ticket was made, a sentence each. None repeats what was typed into the ticket, nor what the tool answered.
 
+use crate::keeper::KeepError;
 use crate::scan::egress::{NotAllowed, SendError};
 use crate::scan::failure::Failure;
 use crate::store::StoreError;
@@ -66,8 +67,9 @@ pub enum TicketError {
     Unnoted { key: Uuid, why: StoreError },
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
-    #[error("{0}")]
-    Vault(String),
+    /// There is no credential to go on with.
+    #[error("{0}; nothing was sent")]
+    NoCredential(#[from] KeepError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

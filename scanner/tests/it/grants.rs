@@ -82,6 +82,7 @@ impl Granted {
             streams: &["ONE".to_owned(), "TWO".to_owned()],
             credential: &Credential::Grant(grant.clone()),
             accept_broad: false,
+            pseudonymise: Default::default(),
         };
         let connection = add(setting, new, &mut rng).await.unwrap();
         tool.clear_ledger();
@@ -102,6 +103,7 @@ impl Granted {
             bounds: Bounds { deadline: Duration::from_secs(10), ..Bounds::default() },
             streams_side_by_side: 4,
             patience: Duration::from_secs(300),
+            reserve: 20,
             lease: Duration::from_secs(60),
         }
     }

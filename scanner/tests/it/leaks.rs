@@ -15,7 +15,7 @@ use std::time::Duration;
 use twinflow::config::Settings;
 use twinflow::leaks::{Found, Hit, Place, Search, Secret, Trial, written};
 use twinflow_fixtures::github::{CLASSIC_TOKEN, TOKEN};
-use twinflow_fixtures::jira::{JiraSwitches, TOKEN as JIRA_TOKEN};
+use twinflow_fixtures::jira::{JiraSwitches, TOKEN as JIRA_TOKEN, WRITE_TOKEN};
 use twinflow_fixtures::{Fault, GitHub, Jira, RetryAfter, Service, ServiceOptions, canary};
 
 // --- The search ---
@@ -43,9 +43,12 @@ fn named(name: &str, text: &str) -> Secret {
 /// The canaries, the tokens whole and in part, and the key of this home's vault.
 fn secrets(home: &Home) -> Vec<Secret> {
     let mut secrets: Vec<_> = canary::all().iter().map(|canary| named(canary, canary)).collect();
-    for (name, token) in
-        [("GitHub's token", TOKEN), ("GitHub's classic token", CLASSIC_TOKEN), ("Jira's token", JIRA_TOKEN)]
-    {
+    for (name, token) in [
+        ("GitHub's token", TOKEN),
+        ("GitHub's classic token", CLASSIC_TOKEN),
+        ("Jira's token", JIRA_TOKEN),
+        ("Jira's token for writing", WRITE_TOKEN),
+    ] {
         secrets.push(named(name, token));
         secrets.push(named(&format!("half of {name}"), &token[token.len() / 2..]));
     }
@@ -59,7 +62,7 @@ fn secrets(home: &Home) -> Vec<Secret> {
 }
 
 /// Everything a home holds, a copy of its database that another program might make, and all that was printed.
-async fn leaks(home: &Home, printed: &[Ran]) -> Found {
+pub(crate) async fn leaks(home: &Home, printed: &[Ran]) -> Found {
     let (search, mut found) = (Search::new(&secrets(home)), Found::new());
     copy_database(home).await;
     let files = search_folder(&search, home.path(), &mut found);

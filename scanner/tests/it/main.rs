@@ -20,3 +20,4 @@ mod support;
 mod tenants;
 mod ticket;
 mod ticket_program;
+mod tools;

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 use twinflow::clock::Clock;
 use twinflow::connect;
+use twinflow::credential::Credential;
 use twinflow::scan::egress::Bounds;
 use twinflow::store::{NewTicket, Ticket, TicketEnd, TicketState};
 use twinflow::ticket::{self, Setting, TicketError, Wish};
@@ -49,9 +50,9 @@ impl Office {
             now: self.clock.now(),
         };
         let connector = twinflow_connectors::find("jira").unwrap();
-        let token = SecretString::from(token);
+        let credential = Credential::Token(SecretString::from(token));
         let (connection, mut rng) = (&self.bench.connection, rand::rng());
-        connect::renew(setting, connection, connector, &token, false, &mut rng).await.unwrap();
+        connect::renew(setting, connection, connector, &credential, false, &mut rng).await.unwrap();
         self.bench.tool.clear_ledger();
     }
 
@@ -466,15 +467,14 @@ async fn a_scan_of_every_tool_asks_only_what_its_contract_says_and_writes_nothin
     let all = stands(&story(60, &clock));
     assert!(DESKS.iter().all(|desk| all.iter().any(|stand| stand.tool == desk.tool())));
     for stand in all {
-        let streams: Vec<_> = stand.streams.iter().map(String::as_str).collect();
-        let tool = Service::start(stand.world, ServiceOptions::default()).await.unwrap();
-        let bench = Bench::new(clock.clone(), sqlite(&clock).await, tool, &streams).await;
+        let (name, prefix) = (stand.tool, stand.path.clone());
+        let bench = Bench::of(clock.clone(), sqlite(&clock).await, stand).await;
         bench.scan().await;
         assert_eq!(bench.log().await, bench.facts());
-        let contract = twinflow_connectors::find(stand.tool).unwrap().contract();
-        let actions = twinflow_connectors::tickets(stand.tool).map(|desk| desk.action());
+        let contract = twinflow_connectors::find(name).unwrap().contract();
+        let actions = twinflow_connectors::tickets(name).map(|desk| desk.action());
         for asked in bench.tool.ledger() {
-            let path = asked.path.strip_prefix(&stand.path).unwrap();
+            let path = asked.path.strip_prefix(&prefix).unwrap();
             let is = |it: &&Operation| it.method.word() == asked.method && fits(it.path, path);
             assert!(contract.operations.iter().any(is), "{} {path}", asked.method);
             assert!(actions.is_none_or(|it| !fits(it.path, path)), "{} {path}", asked.method);

@@ -63,11 +63,6 @@ fn connectors(tool: Option<&str>) -> Result<Vec<&'static dyn Connector>> {
     Ok(vec![connector])
 }
 
-/// What a tool may be asked and what is kept, in short; also for people before they connect it.
-pub(super) fn of(tool: &str) -> Result<String> {
-    Ok(Document::of(&connectors(Some(tool))?)?.tools.iter().map(in_short).collect())
-}
-
 fn in_short(tool: &Tool) -> String {
     let ways: Vec<_> = tool.sign_ins.iter().map(|way| way.what.as_str()).collect();
     let mut text = format!("{}: {}\n", tool.title, ways.join("; or "));

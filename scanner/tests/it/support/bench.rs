@@ -14,7 +14,7 @@ use twinflow::scan::Scanner;
 use twinflow::scan::egress::{Allowed, Bounds};
 use twinflow::scan::watch::{Nobody, StopCord};
 use twinflow::store::{Connection, Outcome, Store, Wanted, random_id};
-use twinflow_fixtures::{Fact, Service, Story, StoryOptions, github, jira};
+use twinflow_fixtures::{Fact, Service, ServiceOptions, Stand, Story, StoryOptions, stands};
 use twinflow_vault::{KeySet, Vault};
 
 /// One pretend tool, connected.
@@ -34,12 +34,20 @@ pub(crate) fn story(cases: usize, clock: &TestClock) -> Story {
 impl Bench {
     /// GitHub or Jira, with these streams followed.
     pub(crate) async fn new(clock: TestClock, database: Database, tool: Service, streams: &[&str]) -> Self {
-        let is_jira = !streams.iter().any(|name| name.contains('/'));
-        let (name, base_url, token) = if is_jira {
-            ("jira", format!("{}/ex/jira/{}", tool.url(), jira::CLOUD_ID), jira::TOKEN)
-        } else {
-            ("github", tool.url(), github::TOKEN)
-        };
+        let name = if streams.iter().any(|name| name.contains('/')) { "github" } else { "jira" };
+        let mut stand = stands(&story(1, &clock)).into_iter().find(|stand| stand.tool == name).unwrap();
+        stand.streams = streams.iter().map(|name| (*name).to_owned()).collect();
+        Self::with(clock, database, tool, &Door::of(&stand)).await
+    }
+
+    /// Any tool, with everything followed that its stand has.
+    pub(crate) async fn of(clock: TestClock, database: Database, stand: Stand) -> Self {
+        let door = Door::of(&stand);
+        let tool = Service::start(stand.world, ServiceOptions::default()).await.unwrap();
+        Self::with(clock, database, tool, &door).await
+    }
+
+    async fn with(clock: TestClock, database: Database, tool: Service, door: &Door) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let scanner = Scanner {
             store: database.store.clone(),
@@ -57,8 +65,9 @@ impl Bench {
             reserve: 20,
             lease: Duration::from_secs(60),
         };
-        let streams: Vec<_> = streams.iter().map(|name| (*name).to_owned()).collect();
-        let connection = connect(&scanner, name, &base_url, &streams, token).await.unwrap();
+        let base_url = format!("{}{}", tool.url(), door.path);
+        let connecting = connect(&scanner, door.tool, &base_url, &door.streams, &door.credential);
+        let connection = connecting.await.unwrap();
         tool.clear_ledger();
         Self { clock, database, tool, connection, scanner }
     }
@@ -111,12 +120,31 @@ pub(crate) async fn logged(store: &dyn Store) -> Vec<Fact> {
     facts
 }
 
+/// How a stand's tool is entered.
+struct Door {
+    tool: &'static str,
+    path: String,
+    streams: Vec<String>,
+    credential: Credential,
+}
+
+impl Door {
+    fn of(stand: &Stand) -> Self {
+        let contract = twinflow_connectors::find(stand.tool).expect("a tool").contract();
+        let credential = match stand.user {
+            None => Credential::Token(stand.token.into()),
+            Some(user) => Credential::basic(contract, user, stand.token.into()).expect("it takes a name"),
+        };
+        Self { tool: stand.tool, path: stand.path.clone(), streams: stand.streams.clone(), credential }
+    }
+}
+
 pub(crate) async fn connect(
     scanner: &Scanner,
     tool: &str,
     base_url: &str,
     streams: &[String],
-    token: &str,
+    credential: &Credential,
 ) -> Result<Connection, ConnectError> {
     let setting = Setting {
         store: &*scanner.store,
@@ -125,9 +153,8 @@ pub(crate) async fn connect(
         allowed: &scanner.allowed,
         now: DateTime::<Utc>::UNIX_EPOCH,
     };
-    let credential = Credential::Token(token.into());
     let connector = twinflow_connectors::find(tool).expect("a tool");
-    let (credential, accept_broad, pseudonymise) = (&credential, false, Default::default());
+    let (accept_broad, pseudonymise) = (false, Default::default());
     let new =
         NewConnection { connector, name: tool, base_url, streams, credential, accept_broad, pseudonymise };
     add(setting, new, &mut rand::rng()).await
