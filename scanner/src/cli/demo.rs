@@ -1,17 +1,15 @@
 //! `twinflow demo`: the main job, on pretend tools, by the same code as on real ones.
 
-use super::pretend::{PROJECT, REPOSITORY, Tools, World};
+use super::pretend::{Tool, World, origins, start};
 use super::scan::{end, run_scans, scanner};
 use super::{End, format, report};
 use crate::config::{Opened, Settings};
 use crate::connect::{NewConnection, add};
-use crate::credential::Credential;
 use crate::insight::{ToolReport, print};
 use crate::scan::watch::StopCord;
-use crate::store::{Connection, Scan};
-use anyhow::{Context as _, Result, bail};
+use crate::store::{Connection, Scan, Whom};
+use anyhow::{Result, bail};
 use serde::Serialize;
-use twinflow_fixtures::{github, jira};
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Nothing leaves this machine: the tools are pretend ones on loopback.")]
@@ -38,12 +36,11 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     }
     let folder = Folder::new(settings)?;
     let now = crate::clock::Clock::system().now();
-    let tools = Tools::start(&args.world, 1, now).await?;
-    let settings = Settings {
-        data_dir: Some(folder.path()),
-        egress_allow: format!("{},{}", tools.github.url(), tools.jira.url()),
-        ..settings.clone()
-    };
+    let mut tools = start(&args.world, 1, now).await?;
+    // What only those choose who want it.
+    tools.retain(|tool| tool.name != "zendesk_detailed");
+    let settings =
+        Settings { data_dir: Some(folder.path()), egress_allow: origins(&tools), ..settings.clone() };
     let opened = settings.open().await?;
     let connections = connect(&settings, &opened, &tools).await?;
     let _lock = settings.lock_scans()?;
@@ -66,7 +63,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
 }
 
 /// A connection to each pretend tool, by the code that connects the real ones.
-async fn connect(settings: &Settings, opened: &Opened, tools: &Tools) -> Result<Vec<Connection>> {
+async fn connect(settings: &Settings, opened: &Opened, tools: &[Tool]) -> Result<Vec<Connection>> {
     let known = opened.store.connections().await?;
     if !known.is_empty() {
         bail!("there are connections in this data directory already; the demo wants an empty one");
@@ -74,20 +71,15 @@ async fn connect(settings: &Settings, opened: &Opened, tools: &Tools) -> Result<
     let allowed = settings.allowed()?;
     let setting = super::connect::setting(opened, &allowed);
     let mut connections = vec![];
-    for (tool, base_url, stream, token) in [
-        ("github", tools.github.url(), REPOSITORY, github::TOKEN),
-        ("jira", tools.jira_url(), PROJECT, jira::TOKEN),
-    ] {
-        let connector = twinflow_connectors::find(tool).context("no such tool")?;
-        let (streams, credential) = ([stream.to_owned()], Credential::Token(token.into()));
+    for tool in tools {
         let new = NewConnection {
-            connector,
-            name: tool,
-            base_url: &base_url,
-            streams: &streams,
-            credential: &credential,
+            connector: tool.connector()?,
+            name: tool.name,
+            base_url: &tool.base_url,
+            streams: &tool.streams,
+            credential: &tool.credential()?,
             accept_broad: false,
-            pseudonymise: Default::default(),
+            pseudonymise: Whom::by_default(tool.name),
         };
         connections.push(add(setting, new, &mut rand::rng()).await?);
     }
@@ -123,14 +115,13 @@ impl Folder {
     }
 }
 
-async fn stay(settings: &Settings, folder: &std::path::Path, tools: &Tools) -> Result<()> {
+async fn stay(settings: &Settings, folder: &std::path::Path, tools: &[Tool]) -> Result<()> {
     settings.remark(&format!(
         "\nThe event log lies in {0}. The pretend tools stay up until Ctrl-C; in another terminal try:\n\n  \
-         export TWINFLOW_DATA_DIR={0} TWINFLOW_EGRESS_ALLOW={1},{2}\n  \
+         export TWINFLOW_DATA_DIR={0} TWINFLOW_EGRESS_ALLOW={1}\n  \
          twinflow scan\n  twinflow scans\n  twinflow events --limit 20\n  twinflow contract",
         folder.display(),
-        tools.github.url(),
-        tools.jira.url(),
+        origins(tools),
     ));
     Ok(tokio::signal::ctrl_c().await?)
 }

@@ -2,17 +2,16 @@
 
 use super::{End, format};
 use crate::clock::Clock;
-use anyhow::Result;
+use crate::credential::Credential;
+use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::Write as _;
 use std::time::Duration;
+use twinflow_connectors::Connector;
 use twinflow_fixtures::{
-    GitHub, Jira, LedgerDepth, Service, ServiceOptions, Story, StoryOptions, github, jira,
+    GitHub, LedgerDepth, Service, ServiceOptions, Stand, Story, StoryOptions, jira, oauth, stands,
 };
-
-pub(super) const REPOSITORY: &str = "acme/shop";
-pub(super) const PROJECT: &str = "SHOP";
 
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct World {
@@ -40,55 +39,128 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// GitHub and Jira on loopback, with the same story behind both.
-pub(super) struct Tools {
-    pub(super) github: Service,
-    pub(super) jira: Service,
+/// A pretend tool on loopback, and how it is entered.
+pub(super) struct Tool {
+    pub(super) name: &'static str,
+    pub(super) base_url: String,
+    pub(super) streams: Vec<String>,
+    user: Option<&'static str>,
+    token: &'static str,
+    /// Whether it has an authorisation server.
+    by_consent: bool,
+    service: Service,
 }
 
-impl Tools {
-    pub(super) async fn start(world: &World, repositories: u8, now: DateTime<Utc>) -> Result<Self> {
-        let cases = usize::try_from(world.cases)?;
-        let story = Story::new(StoryOptions { seed: world.seed, cases, now });
+impl Tool {
+    async fn start(stand: Stand) -> Result<Self> {
         let options = ServiceOptions { remember_answers: true, ledger: LedgerDepth::Counts };
-        let mut github = GitHub::new(&story, REPOSITORY);
-        for n in 2..=repositories {
-            let story = Story::new(StoryOptions { seed: world.seed + u64::from(n), cases, now });
-            github = github.with_repository(&story, &format!("{REPOSITORY}-{n}"));
+        let service = Service::start(stand.world, options).await?;
+        if let Some(dialect) = stand.oauth {
+            service.oauth(dialect);
         }
-        let jira = Jira::new(&story, PROJECT);
-        Ok(Self {
-            github: Service::start(github, options).await?,
-            jira: Service::start(jira, options).await?,
+        let base_url = format!("{}{}", service.url(), stand.path);
+        let (name, streams, user, token) = (stand.tool, stand.streams, stand.user, stand.token);
+        let by_consent = stand.oauth.is_some();
+        Ok(Self { name, base_url, streams, user, token, by_consent, service })
+    }
+
+    pub(super) fn connector(&self) -> Result<&'static dyn Connector> {
+        twinflow_connectors::find(self.name).context("no such tool")
+    }
+
+    pub(super) fn credential(&self) -> Result<Credential> {
+        let token = self.token.into();
+        Ok(match self.user {
+            None => Credential::Token(token),
+            Some(user) => {
+                Credential::basic(self.connector()?.contract(), user, token).context("no name is taken")?
+            }
         })
     }
 
-    pub(super) fn jira_url(&self) -> String {
-        format!("{}/ex/jira/{}", self.jira.url(), jira::CLOUD_ID)
+    pub(super) fn origin(&self) -> String {
+        self.service.url()
+    }
+
+    /// The command line that connects it.
+    fn connect(&self) -> String {
+        let Self { name, base_url, token, user, .. } = self;
+        let (tool, more) = match *name {
+            "zendesk_detailed" => ("zendesk", " --detailed --name zendesk_detailed".to_owned()),
+            "github" => (*name, self.flags("--repo")),
+            "jira" => (*name, self.flags("--project")),
+            "linear" => (*name, self.flags("--team")),
+            _ => (*name, String::new()),
+        };
+        let user = user.map(|user| format!(" --email {user}")).unwrap_or_default();
+        format!("echo {token} | twinflow connect {tool}{more}{user} --base-url {base_url}")
+    }
+
+    fn flags(&self, flag: &str) -> String {
+        self.streams.iter().map(|stream| format!(" {flag} {stream}")).collect()
+    }
+
+    fn json(&self) -> Value {
+        let mut place = json!({ "url": self.base_url, "token": self.token, "streams": self.streams });
+        if self.by_consent {
+            place["oauth_url"] = self.origin().into();
+            place["client_id"] = oauth::CLIENT_ID.into();
+            place["client_secret"] = oauth::CLIENT_SECRET.into();
+        }
+        if let Some(user) = self.user {
+            place["user"] = user.into();
+        }
+        if self.name == "jira" {
+            place["write_token"] = jira::WRITE_TOKEN.into();
+        }
+        place
     }
 }
 
+/// Every tool there is, with the same story behind each; GitHub with as many repositories.
+pub(super) async fn start(world: &World, repositories: u8, now: DateTime<Utc>) -> Result<Vec<Tool>> {
+    let cases = usize::try_from(world.cases)?;
+    let story = |nth: u64| Story::new(StoryOptions { seed: world.seed + nth, cases, now });
+    let mut tools = vec![];
+    for mut stand in stands(&story(0)) {
+        if stand.tool == "github" && repositories > 1 {
+            let first = stand.streams.first().cloned().unwrap_or_default();
+            let mut github = GitHub::new(&story(0), &first);
+            for nth in 2..=repositories {
+                let name = format!("{first}-{nth}");
+                github = github.with_repository(&story(nth.into()), &name);
+                stand.streams.push(name);
+            }
+            stand.world = github.into();
+        }
+        tools.push(Tool::start(stand).await?);
+    }
+    Ok(tools)
+}
+
+/// What the operator lists, so that they may be asked.
+pub(super) fn origins(tools: &[Tool]) -> String {
+    tools.iter().map(Tool::origin).collect::<Vec<_>>().join(",")
+}
+
 pub(super) async fn run(args: &Args) -> Result<End> {
-    let tools = Tools::start(&args.world, args.repositories, Clock::system().now()).await?;
-    tools.github.latency(Duration::from_millis(args.latency));
-    tools.jira.latency(Duration::from_millis(args.latency));
-    let (github_url, jira_url) = (tools.github.url(), tools.jira_url());
+    let tools = start(&args.world, args.repositories, Clock::system().now()).await?;
+    for tool in &tools {
+        tool.service.latency(Duration::from_millis(args.latency));
+    }
     if args.json {
-        let place = json!({
-            "github": { "url": github_url, "token": github::TOKEN, "repository": REPOSITORY },
-            "jira": { "url": jira_url, "token": jira::TOKEN, "write_token": jira::WRITE_TOKEN, "project": PROJECT },
-        });
-        writeln!(std::io::stdout().lock(), "{place}")?;
+        let places: serde_json::Map<_, _> =
+            tools.iter().map(|tool| (tool.name.to_owned(), tool.json())).collect();
+        writeln!(std::io::stdout().lock(), "{}", Value::from(places))?;
     } else {
+        let lines: String = tools.iter().map(|tool| format!("  {}\n", tool.connect())).collect();
         format::print(format_args!(
-            "Pretend GitHub and Jira are up. In another terminal:\n\n  \
-             export TWINFLOW_EGRESS_ALLOW={github_url},{}\n  \
-             echo {} | twinflow connect github --repo {REPOSITORY} --base-url {github_url}\n  \
-             echo {} | twinflow connect jira --project {PROJECT} --base-url {jira_url}\n  \
-             twinflow scan\n\nCtrl-C ends them.",
-            tools.jira.url(),
-            github::TOKEN,
-            jira::TOKEN,
+            "Pretend tools are up. In another terminal:\n\n  export TWINFLOW_EGRESS_ALLOW={}\n{lines}  \
+             twinflow scan\n\nBy consent, in place of a token: --client-id {} with --oauth-url and the same URL; \
+             a client secret, where one is asked for: {}\n\nCtrl-C ends them.",
+            origins(&tools),
+            oauth::CLIENT_ID,
+            oauth::CLIENT_SECRET,
         ))?;
     }
     tokio::signal::ctrl_c().await?;

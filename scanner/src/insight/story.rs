@@ -52,6 +52,13 @@ impl<'a> Story<'a> {
     }
 }
 
+/// Whether the case stands elsewhere afterwards. Mail has no statuses: who wrote last says who is waited for.
+fn moves_status(event: &LoggedEvent) -> bool {
+    use Activity::{Archived, Received, Replied, Sent, StatusChanged, Unarchived};
+    let mail = [Received, Sent, Replied, Archived, Unarchived].iter().any(|it| event.activity == it.word());
+    event.activity == StatusChanged.word() || (mail && event.to.is_some())
+}
+
 /// A walk through the statuses.
 #[derive(Debug)]
 struct Path<'a> {
@@ -75,10 +82,12 @@ struct BecameDone {
 
 impl<'a> Path<'a> {
     fn walk(case: &'a KnownCase, events: &'a [LoggedEvent], names: &Names) -> Self {
-        let mut changes: Vec<_> =
-            events.iter().filter(|it| it.activity == Activity::StatusChanged.word()).collect();
+        let mut changes: Vec<_> = events.iter().filter(|it| moves_status(it)).collect();
         changes.sort_by_key(|it| it.at);
-        let start = changes.iter().find_map(|it| it.from.as_deref()).or(case.status.as_deref());
+        // Where no change says what it left, the first one says where the case began.
+        let left = changes.iter().find_map(|it| it.from.as_deref());
+        let came_to = || changes.first().and_then(|it| it.to.as_deref());
+        let start = left.or_else(came_to).or(case.status.as_deref());
         let done = start.is_some_and(|status| is_done(names, status));
         let mut path = Self {
             status: start,

@@ -112,3 +112,24 @@ fn an_open_case_that_stands_where_the_log_does_not_lead_is_not_said_to_wait_ther
         ["A status change is missing from the history of 1 case; times there are estimates."]
     );
 }
+
+#[test]
+fn a_tool_that_never_says_what_was_left_begins_with_where_the_first_change_led() {
+    let report = one("done", vec![moved(0, ">todo"), moved(10, ">work"), moved(30, ">done")]);
+    assert_eq!((report.reopens.reopened, report.cycle_time.median), (0, Some(hours(30))));
+    assert_eq!(total(&report, "todo"), Some(hours(10)));
+}
+
+#[test]
+fn mail_waits_for_whoever_did_not_write_last() {
+    let report = one(
+        "todo",
+        vec![
+            event(Activity::Received, 0, ">todo"),
+            event(Activity::Replied, 10, ">work"),
+            event(Activity::Labelled, 12, ">x"),
+            event(Activity::Received, 30, ">todo"),
+        ],
+    );
+    assert_eq!((total(&report, "todo"), total(&report, "work")), (Some(hours(10 + 70)), Some(hours(20))));
+}
