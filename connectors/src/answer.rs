@@ -1,6 +1,7 @@
 //! What came back: a status, headers, and bytes that only a declared type may look into.
 
-use crate::contract::{Contract, Operation};
+use crate::action::Action;
+use crate::contract::{Contract, Operation, Reads};
 use crate::error::{ReadError, Wait};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
@@ -57,6 +58,18 @@ impl Answer {
         if !self.to.is_some_and(|(operation, contract)| contract.reads::<T>(operation)) {
             return Err(ReadError::Undeclared(std::any::type_name::<T>()));
         }
+        self.decode()
+    }
+
+    /// The same of the answer to an action, which belongs to no contract: `T` is one of the types the action declares.
+    pub(crate) fn json_after<T: DeserializeOwned + 'static>(&self, action: &Action) -> Result<T, ReadError> {
+        if !action.reads.iter().any(Reads::is::<T>) {
+            return Err(ReadError::Undeclared(std::any::type_name::<T>()));
+        }
+        self.decode()
+    }
+
+    fn decode<T: DeserializeOwned>(&self) -> Result<T, ReadError> {
         if !self.header("content-type").is_some_and(|kind| kind.contains("json")) {
             let html = self.header("content-type").is_some_and(|kind| kind.contains("html"));
             return Err(ReadError::NotJson(if html { "a web page" } else { "of another type" }));
@@ -84,7 +97,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{Body, Method, Reads};
+    use crate::contract::{Body, Method, Scope};
     use chrono::TimeZone;
     use serde::Deserialize;
 
@@ -159,5 +172,21 @@ mod tests {
         assert!(answer.json::<Wanted>().is_ok() && answer.json::<Moaned>().is_ok());
         assert!(undeclared(answer.json::<serde_json::Value>().err()));
         assert!(undeclared(answer.json::<Vec<Wanted>>().err()));
+    }
+
+    #[test]
+    fn the_answer_to_an_action_is_read_into_what_the_action_declares() {
+        static DONE: Action = Action {
+            name: "done",
+            why: "a test",
+            method: Method::Post,
+            path: "/",
+            body: "{}",
+            scope: Scope { name: "write", why: "a test" },
+            reads: &[Reads::of::<Wanted>()],
+        };
+        let answer = with("content-type", "application/json", br#"{"n":1}"#);
+        assert!(answer.json_after::<Wanted>(&DONE).is_ok());
+        assert!(matches!(answer.json_after::<Moaned>(&DONE).err(), Some(ReadError::Undeclared(_))));
     }
 }

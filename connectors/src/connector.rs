@@ -216,9 +216,10 @@ impl Sweep {
 
     /// This fresh sweep in place of one that cannot go on: what that one had reached and left over is kept. Its
     /// questions are asked from their first page, since their page tokens may have died with it; of windows that
-    /// were read side by side those that were done stay done.
+    /// are parts of one time those that were done stay done.
     pub fn in_place_of(mut self, cut: &Sweep) -> Self {
-        if cut.windows.len() > 1 && self.upto.is_some() && cut.upto.is_some() {
+        let in_parts = cut.windows.iter().any(|it| it.until.is_some());
+        if in_parts && self.upto.is_some() && cut.upto.is_some() {
             self.windows.clone_from(&cut.windows);
             self.windows.iter_mut().filter(|it| !it.is_done()).for_each(|it| it.page = Place::First);
             self.upto = cut.upto;

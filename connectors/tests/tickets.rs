@@ -3,7 +3,8 @@
 use serde_json::Value;
 use std::collections::HashSet;
 use twinflow_connectors::{
-    Answer, DESKS, Method, Opaque, Prose, Refusal, Ticket, TicketOutcome, TicketRefusal, find, tickets,
+    Answer, DESKS, Method, Opaque, Opened, Prose, Refusal, Ticket, TicketOutcome, TicketRefusal, find,
+    tickets,
 };
 
 fn answer(status: u16, body: &str) -> Answer {
@@ -57,7 +58,7 @@ fn whatever_is_typed_a_draft_has_the_keys_of_its_template() {
 }
 
 #[test]
-fn only_a_plain_no_is_taken_for_one() {
+fn only_a_plain_yes_or_no_is_taken_for_one() {
     let jira = tickets("jira").unwrap();
     let outcome = |status, body| jira.outcome(&answer(status, body));
     for (status, body) in
@@ -65,12 +66,15 @@ fn only_a_plain_no_is_taken_for_one() {
     {
         assert_eq!(outcome(status, body), TicketOutcome::Unclear, "{status} {body}");
     }
+    let opened = outcome(201, r#"{"id": "10100", "key": "SHOP-12", "self": "https://elsewhere.example"}"#);
+    let id = |id| Opaque::new(id).unwrap();
+    assert_eq!(opened, TicketOutcome::Opened(Opened { id: id("10100"), key: id("SHOP-12") }));
     let other = |refusal| TicketOutcome::Refused(TicketRefusal::Other(refusal));
     assert_eq!(outcome(401, "{}"), other(Refusal::Unauthorised));
     assert_eq!(outcome(403, "{}"), other(Refusal::Forbidden));
     assert_eq!(outcome(409, "{}"), other(Refusal::Rejected));
     let fields = outcome(400, r#"{"errors": {"labels": "words", "two words": "x", "customfield_1": null}}"#);
-    let named = ["labels", "customfield_1"].map(|id| Opaque::new(id).unwrap()).to_vec();
+    let named = ["labels", "customfield_1"].map(id).to_vec();
     assert_eq!(fields, TicketOutcome::Refused(TicketRefusal::Fields(named)));
     assert_eq!(outcome(400, "words"), TicketOutcome::Refused(TicketRefusal::Fields(vec![])));
 }

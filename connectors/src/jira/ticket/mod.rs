@@ -141,12 +141,14 @@ impl TicketDesk for Tickets {
     fn outcome(&self, answer: &Answer) -> TicketOutcome {
         match (answer.status(), refusal::of(answer)) {
             // Whoever answers with something else may have created it all the same.
-            (200..300, _) => answer.json::<wire::Issue>().map_or(TicketOutcome::Unclear, |issue| {
-                TicketOutcome::Opened(Opened { id: issue.id, key: issue.key })
-            }),
+            (200..300, _) => {
+                answer.json_after::<wire::Issue>(&CREATE_ISSUE).map_or(TicketOutcome::Unclear, |issue| {
+                    TicketOutcome::Opened(Opened { id: issue.id, key: issue.key })
+                })
+            }
             (300..400 | 408 | 500.., _) => TicketOutcome::Unclear,
             (400 | 422, _) => {
-                let fields = answer.json::<wire::Complaint>().unwrap_or_default().errors.0;
+                let fields = answer.json_after::<wire::Complaint>(&CREATE_ISSUE).unwrap_or_default().errors.0;
                 TicketOutcome::Refused(TicketRefusal::Fields(fields))
             }
             (_, refused) => {
