@@ -67,8 +67,8 @@ impl Leaf {
 
 /// Who takes the first takes the others: they are not worth saying.
 const IMPLIED: &[(&str, &[&str])] = &[
-    ("text", &["word", "address", "time", "date", "numeral", "empty text"]),
-    ("word", &["address", "time", "date", "numeral", "empty text"]),
+    ("text", &["word", "address", "time", "date", "numeral", "record id", "link", "empty text"]),
+    ("word", &["address", "time", "date", "numeral", "record id", "link", "empty text"]),
     ("number", &["time in seconds", "fraction"]),
 ];
 

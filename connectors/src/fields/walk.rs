@@ -28,6 +28,8 @@ const TEXTS: &[(&str, &str)] = &[
     ("time", "2026-01-02T03:04:05Z"),
     ("date", "2026-01-02"),
     ("numeral", "17"),
+    ("record id", "0056F000006DMcMQAW"),
+    ("link", "https://example.org/id/00D6F000001g1qsUAA/0056F000006DMcMQAW"),
     ("empty text", ""),
 ];
 const NUMBERS: &[&str] = &["number", "time in seconds", "fraction"];

@@ -7,7 +7,7 @@ use crate::text::kept;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use twinflow_connectors::{Case, Connector, Cursor, Operation, Page, Refusal, Stream, Wait, find};
+use twinflow_connectors::{Case, Connector, Cursor, Page, Refusal, Stream, Wait, find};
 use twinflow_fixtures::{Fault, Gmail, RetryAfter, Stage as To, What, Who, canary};
 
 /// Activities that a reader dates to its own sweep.
@@ -23,10 +23,6 @@ pub fn mailbox() -> Stream {
 
 async fn stage(cases: usize) -> Stage {
     Stage::with("gmail", Gmail::new(&story(cases)), "mailbox").await
-}
-
-pub fn operation(name: &str) -> &'static Operation {
-    gmail().contract().operations.iter().copied().find(|it| it.name == name).unwrap()
 }
 
 pub fn refusal(raw: &Raw) -> Option<Refusal> {

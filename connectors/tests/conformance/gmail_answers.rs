@@ -1,6 +1,6 @@
 //! What single answers of Gmail's mean, and its noes.
 
-use crate::gmail::{gmail, mailbox, operation, refusal, states, status};
+use crate::gmail::{gmail, mailbox, refusal, states, status};
 use crate::stage::{Raw, happening, now};
 use chrono::{TimeDelta, TimeZone, Utc};
 use serde_json::{Value, json};
@@ -25,7 +25,8 @@ fn following() -> Sweep {
 }
 
 fn read(at: &Sweep, answer: &Value) -> Result<Page, ReadError> {
-    gmail().read(&mailbox(), at, &[Raw::json(200, &answer.to_string()).answer()])
+    let asked = at.pending.first().map_or(&at.windows[0].operation, |left| &left.operation);
+    gmail().read(&mailbox(), at, &[Raw::json(200, &answer.to_string()).to("gmail", asked).answer()])
 }
 
 fn message(labels: &[&str], headers: &Value) -> Page {
@@ -183,29 +184,26 @@ fn a_cut_reading_of_the_history_starts_over_after_a_day_and_a_first_sweep_goes_o
     assert_eq!(begin(&cursor, 1_000), first);
 }
 
-fn to(name: &str, raw: Raw) -> Raw {
-    Raw { operation: Some(operation(name)), ..raw }
-}
-
-fn complaint(status: u16, reason: &str) -> Raw {
+/// A no to one of the questions.
+fn complaint(question: &str, status: u16, reason: &str) -> Raw {
     let errors = json!([{"domain": "global", "reason": reason, "message": canary::all()[0]}]);
-    Raw::json(status, &json!({"error": {"code": status, "message": "…", "errors": errors}}).to_string())
+    let body = json!({"error": {"code": status, "message": "…", "errors": errors}});
+    Raw::json(status, &body.to_string()).to("gmail", question)
 }
 
 #[test]
 fn absence_is_believed_only_where_gmail_itself_says_so() {
     for name in ["message", "history"] {
-        assert_eq!(refusal(&to(name, complaint(404, "notFound"))), None);
-        assert_eq!(refusal(&to(name, complaint(404, "other"))), Some(Refusal::Gone));
-        let page = Raw::json(404, "<html>").with("content-type", "text/html");
-        assert_eq!(refusal(&to(name, page)), Some(Refusal::Gone), "a proxy's");
+        assert_eq!(refusal(&complaint(name, 404, "notFound")), None);
+        assert_eq!(refusal(&complaint(name, 404, "other")), Some(Refusal::Gone));
+        let page = Raw::json(404, "<html>").with("content-type", "text/html").to("gmail", name);
+        assert_eq!(refusal(&page), Some(Refusal::Gone), "a proxy's");
     }
     for name in ["profile", "messages", "labels"] {
-        assert_eq!(refusal(&to(name, complaint(404, "notFound"))), Some(Refusal::Gone));
+        assert_eq!(refusal(&complaint(name, 404, "notFound")), Some(Refusal::Gone));
     }
-    let page =
-        gmail().read(&mailbox(), &looking_up("m1"), &[to("message", complaint(404, "notFound")).answer()]);
-    let page = page.unwrap();
+    let absent = complaint("message", 404, "notFound").answer();
+    let page = gmail().read(&mailbox(), &looking_up("m1"), &[absent]).unwrap();
     assert!(page.next.is_done() && page.events.is_empty() && page.next.skipped.is_empty());
 }
 
@@ -227,22 +225,22 @@ fn limits_are_told_from_other_noes_by_their_reason() {
         (503, "backendError", Some(Refusal::Trouble(503))),
     ];
     for (status, reason, expected) in table {
-        assert_eq!(refusal(&to("message", complaint(status, reason))), expected, "{status} {reason}");
+        assert_eq!(refusal(&complaint("message", status, reason)), expected, "{status} {reason}");
     }
-    let waits = complaint(429, "rateLimitExceeded").with("retry-after", "7");
+    let waits = complaint("message", 429, "rateLimitExceeded").with("retry-after", "7");
     assert_eq!(refusal(&waits), slow(Wait::For(Duration::from_secs(7))));
     for odd in ["", "[]", "{}", "{\"error\":\"no\"}", "{\"error\":{\"errors\":[{}]}}", "<html>"] {
-        assert_eq!(refusal(&Raw::json(403, odd)), Some(Refusal::Forbidden), "{odd}");
+        assert_eq!(refusal(&Raw::json(403, odd).to("gmail", "message")), Some(Refusal::Forbidden), "{odd}");
     }
     for name in ["messages", "history"] {
-        assert_eq!(refusal(&to(name, complaint(504, "backendError"))), Some(Refusal::TooMuch));
+        assert_eq!(refusal(&complaint(name, 504, "backendError")), Some(Refusal::TooMuch));
     }
-    assert_eq!(refusal(&to("message", complaint(504, "backendError"))), Some(Refusal::Trouble(504)));
+    assert_eq!(refusal(&complaint("message", 504, "backendError")), Some(Refusal::Trouble(504)));
 }
 
 #[test]
 fn a_days_limit_is_waited_out_until_the_day_begins_in_california() {
-    let wait = |date: &str| refusal(&complaint(403, "dailyLimitExceeded").with("date", date));
+    let wait = |date: &str| refusal(&complaint("message", 403, "dailyLimitExceeded").with("date", date));
     let until = |day, hour| {
         Some(Refusal::SlowDown(Wait::Until(Utc.with_ymd_and_hms(2026, 3, day, hour, 0, 0).unwrap())))
     };
@@ -253,7 +251,8 @@ fn a_days_limit_is_waited_out_until_the_day_begins_in_california() {
 
 #[test]
 fn an_account_is_its_address_and_without_one_refused() {
-    let account = |body: Value| gmail().account(&Raw::json(200, &body.to_string()).answer());
+    let account =
+        |body: Value| gmail().account(&Raw::json(200, &body.to_string()).to("gmail", "profile").answer());
     let known = account(json!({"emailAddress": "Support@Acme.example.com", "historyId": "1"})).unwrap();
     assert_eq!(
         (known.id.as_str(), known.name.as_str()),

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use twinflow_connectors::{
-    Activity, Allowance, Connector, Cursor, Event, Kind, Page, Pending, Place, ReadError, Refusal, Stream,
-    Sweep, Wait, find,
+    Activity, Allowance, Answer, Connector, Cursor, Event, Kind, Page, Pending, Place, ReadError, Refusal,
+    Stream, Sweep, Wait, find,
 };
 use twinflow_fixtures::salesforce::SalesforceSwitches;
 use twinflow_fixtures::{Fault, RetryAfter, Salesforce, What, Who};
@@ -53,12 +53,17 @@ fn one_list(operation: &str) -> Sweep {
     sweep
 }
 
-fn rows(records: &Value) -> Raw {
-    Raw::json(200, &json!({"totalSize": 1, "done": true, "records": records}).to_string())
+/// An answer to one of the queries.
+fn answer(operation: &str, body: &Value) -> Answer {
+    Raw::json(200, &body.to_string()).to("salesforce", operation).answer()
+}
+
+fn rows(operation: &str, records: &Value) -> Answer {
+    answer(operation, &json!({"totalSize": 1, "done": true, "records": records}))
 }
 
 fn read(operation: &str, records: Value) -> Result<Page, ReadError> {
-    salesforce().read(&cases(), &one_list(operation), &[rows(&records).answer()])
+    salesforce().read(&cases(), &one_list(operation), &[rows(operation, &records)])
 }
 
 fn change(field: &str, from: Value, to: Value) -> Value {
@@ -73,6 +78,11 @@ fn events(field: &str, from: Value, to: Value) -> Vec<Event> {
 
 fn shown(event: &Event) -> (Activity, Option<&str>, Option<&str>) {
     (event.activity, event.from.as_ref().map(|it| it.as_str()), event.to.as_ref().map(|it| it.as_str()))
+}
+
+/// A no to a question that nothing can be done without.
+fn no(status: u16, body: &str) -> Raw {
+    Raw::json(status, body).to("salesforce", "oldest")
 }
 
 fn refusal(raw: &Raw) -> Option<Refusal> {
@@ -208,12 +218,12 @@ async fn what_the_org_does_not_track_is_told_by_the_states_of_its_cases() {
 #[test]
 fn what_the_states_tell_is_not_told_by_the_history_as_well() {
     let (ana, ben) = (json!("005Ax0000000001IAA"), json!("005Ax0000000002IAA"));
-    let rows =
-        rows(&json!([change("Status", json!("New"), json!("Closed")), change("ownerEscalated", ana, ben)]));
+    let changes = [change("Status", json!("New"), json!("Closed")), change("ownerEscalated", ana, ben)];
+    let rows = [rows("history", &json!(changes))];
     let told = |carried: &[&str]| -> Vec<Activity> {
         let carried = carried.iter().map(|it| (*it).to_owned()).collect();
         let sweep = Sweep { carried, ..one_list("history") };
-        let page = salesforce().read(&cases(), &sweep, &[rows.answer()]).unwrap();
+        let page = salesforce().read(&cases(), &sweep, &rows).unwrap();
         page.events.iter().map(|event| event.activity).collect()
     };
     assert_eq!(told(&[]), [Activity::StatusChanged, Activity::Assigned, Activity::Escalated]);
@@ -444,8 +454,8 @@ fn a_place_in_a_list_is_a_time_and_an_id_and_nothing_else() {
 
 #[test]
 fn a_page_that_says_there_is_more_and_brings_nothing_is_refused() {
-    let answer = Raw::json(200, &json!({"totalSize": 9, "done": false, "records": []}).to_string());
-    let read = salesforce().read(&cases(), &one_list("history"), &[answer.answer()]);
+    let answer = answer("history", &json!({"totalSize": 9, "done": false, "records": []}));
+    let read = salesforce().read(&cases(), &one_list("history"), &[answer]);
     assert!(matches!(read, Err(ReadError::Missing(_))));
 }
 
@@ -508,7 +518,7 @@ async fn the_two_limits_are_told_apart_by_a_message_that_is_not_kept() {
         assert_eq!(stage.refusal().await, Some(Refusal::SlowDown(wait)), "{fault:?}");
     }
     let odd = json!([{"errorCode": "REQUEST_LIMIT_EXCEEDED"}]);
-    assert_eq!(refusal(&Raw::json(403, &odd.to_string())), Some(Refusal::SlowDown(hour)));
+    assert_eq!(refusal(&no(403, &odd.to_string())), Some(Refusal::SlowDown(hour)));
 }
 
 #[tokio::test]
@@ -530,13 +540,13 @@ async fn every_other_no_is_told_from_the_rest() {
         assert_eq!(stage.refusal().await, Some(refusal), "{fault:?}");
     }
     let code = |status, code: &str| {
-        refusal(&Raw::json(status, &json!([{"message": "SELECT …", "errorCode": code}]).to_string()))
+        refusal(&no(status, &json!([{"message": "SELECT …", "errorCode": code}]).to_string()))
     };
     assert_eq!(code(400, "MALFORMED_QUERY"), Some(Refusal::Rejected));
     assert_eq!(code(400, "INVALID_FIELD"), Some(Refusal::Forbidden), "of nothing that can be done without");
     assert_eq!(code(500, "QUERY_TIMEOUT"), Some(Refusal::TooMuch));
     for body in ["{}", "[]", "[7]", "null", "[{\"errorCode\":7}]"] {
-        assert_eq!(refusal(&Raw::json(400, body)), Some(Refusal::Rejected), "{body}");
+        assert_eq!(refusal(&no(400, body)), Some(Refusal::Rejected), "{body}");
     }
     stage.service.revoke();
     assert_eq!(stage.refusal().await, Some(Refusal::Unauthorised));
@@ -558,8 +568,7 @@ fn what_is_left_of_the_shared_limit_is_read_from_the_header() {
 #[test]
 fn an_account_is_the_user_and_the_org_of_the_identity() {
     let account = |identity: Value| {
-        salesforce()
-            .account(&Raw::json(200, &json!({"query": "/x", "identity": identity}).to_string()).answer())
+        salesforce().account(&answer("resources", &json!({"query": "/x", "identity": identity})))
     };
     let known =
         account(json!("https://login.salesforce.com/id/00DRO0000008aXd2AI/005RO000000HfnkYAC")).unwrap();

@@ -29,7 +29,8 @@ fn begin() -> Sweep {
 }
 
 fn read(at: &Sweep, answer: &Value) -> Result<Page, ReadError> {
-    zendesk().read(&tickets(), at, &[Raw::json(200, &answer.to_string()).answer()])
+    let raw = Raw::json(200, &answer.to_string()).to("zendesk", "ticket_metric_events");
+    zendesk().read(&tickets(), at, &[raw.answer()])
 }
 
 fn tick(id: u64, ticket: u64, clock: &str, what: &str, time: &str) -> Value {

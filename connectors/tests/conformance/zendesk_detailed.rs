@@ -29,7 +29,12 @@ fn at() -> Sweep {
 }
 
 fn read(at: &Sweep, answer: &Value) -> Result<Page, ReadError> {
-    detailed().read(&tickets(), at, &[Raw::json(200, &answer.to_string()).answer()])
+    read_text(at, &answer.to_string())
+}
+
+fn read_text(at: &Sweep, answer: &str) -> Result<Page, ReadError> {
+    let raw = Raw::json(200, answer).to("zendesk_detailed", "ticket_events");
+    detailed().read(&tickets(), at, &[raw.answer()])
 }
 
 /// What a save of a ticket with these parts comes to.
@@ -140,10 +145,7 @@ fn the_order_of_keys_in_a_change_means_nothing() {
             r#"{{"ticket_events":[{{"child_events":[{change}],"timestamp":{SECOND},"id":900,"ticket_id":7}}],"end_of_stream":true}}"#
         )
     };
-    let read = |change: &str| {
-        let raw = Raw::json(200, &text(change));
-        detailed().read(&tickets(), &at(), &[raw.answer()]).unwrap()
-    };
+    let read = |change: &str| read_text(&at(), &text(change)).unwrap();
     assert_eq!(kept(&read(texts[0])), kept(&read(texts[1])));
 }
 

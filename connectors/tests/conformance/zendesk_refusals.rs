@@ -76,8 +76,10 @@ fn what_is_left_of_the_limit_is_told_in_either_spelling() {
 
 #[test]
 fn whom_zendesk_does_not_know_it_calls_anonymous_and_we_refuse() {
-    let account =
-        |user: Value| zendesk().account(&Raw::json(200, &json!({"user": user}).to_string()).answer());
+    let account = |user: Value| {
+        let raw = Raw::json(200, &json!({"user": user}).to_string());
+        zendesk().account(&raw.to("zendesk", "me").answer())
+    };
     let nobody = account(json!({"id": null, "name": "Anonymous user", "role": "end-user"}));
     assert!(matches!(nobody, Err(ReadError::Missing(_))));
     assert!(account(json!({"id": "7", "name": "Gil"})).is_err(), "ids are numbers");

@@ -171,11 +171,13 @@ fn looking_up() -> Sweep {
 
 /// What is kept of a sender.
 fn sender(from: &str) -> Option<String> {
-    let gmail: &dyn Connector = find("gmail").unwrap();
+    let gmail: &'static dyn Connector = find("gmail").unwrap();
     let message = json!({"id": "m", "threadId": "t", "labelIds": ["INBOX"], "internalDate": "1772636400000",
         "payload": {"headers": [{"name": "From", "value": from}]}});
     let kind = ("content-type".to_owned(), "application/json".to_owned());
+    let asked = gmail.contract().operations.iter().find(|it| it.name == "message").unwrap();
     let answer = twinflow_connectors::Answer::new(200, vec![kind], message.to_string().into_bytes());
+    let answer = answer.to(asked, gmail.contract());
     let page = gmail.read(&gmail.stream("mailbox").unwrap(), &looking_up(), &[answer]).unwrap();
     page.events[0].resource.as_ref().map(ToString::to_string)
 }

@@ -83,6 +83,7 @@ fn read(operation: &str, answer: &Value) -> twinflow_connectors::Page {
     at.windows.clear();
     at.pending.retain(|left| left.operation == operation);
     let kind = ("content-type".to_owned(), "application/json".to_owned());
-    let answer = Answer::new(200, vec![kind], answer.to_string().into_bytes());
+    let asked = zendesk.contract().operations.iter().find(|it| it.name == operation).unwrap();
+    let answer = Answer::new(200, vec![kind], answer.to_string().into_bytes()).to(asked, zendesk.contract());
     zendesk.read(&stream, &at, &[answer]).unwrap()
 }
