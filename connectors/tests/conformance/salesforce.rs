@@ -1,18 +1,23 @@
 //! What is special to Salesforce: lists without its cursors, two rows for one change of owner, history that an org
 //! may not track or may hide, picklist values that are words.
 
+#[path = "salesforce/hidden.rs"]
+mod hidden;
+#[path = "salesforce/refusals.rs"]
+mod refusals;
+#[path = "salesforce/rows.rs"]
+mod rows;
+
 use crate::stage::{Raw, Round, Stage, now, pages, story, told, truth};
-use crate::text::kept;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
 use twinflow_connectors::{
-    Activity, Allowance, Answer, Connector, Cursor, Event, Kind, Page, Pending, Place, ReadError, Refusal,
-    Stream, Sweep, Wait, find,
+    Activity, Answer, Connector, Cursor, Event, Kind, Page, Pending, Place, ReadError, Refusal, Stream,
+    Sweep, find,
 };
 use twinflow_fixtures::salesforce::SalesforceSwitches;
-use twinflow_fixtures::{Fault, RetryAfter, Salesforce, What, Who};
+use twinflow_fixtures::{Salesforce, What, Who};
 
 fn salesforce() -> &'static dyn Connector {
     find("salesforce").unwrap()
@@ -33,10 +38,6 @@ async fn switched(count: usize, switches: SalesforceSwitches) -> Stage {
 /// As in an org that tracks neither Status nor the owner.
 fn untracked() -> SalesforceSwitches {
     SalesforceSwitches { tracks_status: false, tracks_owner: false, ..SalesforceSwitches::default() }
-}
-
-fn skipped(rounds: &[Round]) -> BTreeMap<String, u64> {
-    rounds.last().unwrap().page.next.skipped.clone()
 }
 
 fn cursor_after(rounds: &[Round]) -> Cursor {
@@ -70,19 +71,6 @@ fn change(field: &str, from: Value, to: Value) -> Value {
     json!({"attributes": {"type": "CaseHistory"}, "Id": "017Ax0000000001AAA", "CaseId": "500Ax0000000001AAA",
         "Field": field, "OldValue": from, "NewValue": to, "CreatedById": "005Ax0000000001AAA",
         "CreatedDate": "2026-03-01T10:00:00.000+0000"})
-}
-
-fn events(field: &str, from: Value, to: Value) -> Vec<Event> {
-    read("history", json!([change(field, from, to)])).unwrap().events
-}
-
-fn shown(event: &Event) -> (Activity, Option<&str>, Option<&str>) {
-    (event.activity, event.from.as_ref().map(|it| it.as_str()), event.to.as_ref().map(|it| it.as_str()))
-}
-
-/// A no to a question that nothing can be done without.
-fn no(status: u16, body: &str) -> Raw {
-    Raw::json(status, body).to("salesforce", "oldest")
 }
 
 fn refusal(raw: &Raw) -> Option<Refusal> {
@@ -181,57 +169,6 @@ async fn a_case_deleted_for_good_between_two_pages_stops_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_org_does_not_track_is_told_by_the_states_of_its_cases() {
-    let table = [(false, true), (true, false), (false, false)];
-    for (tracks_status, tracks_owner) in table {
-        for page_at_most in [None, Some(11)] {
-            let switches = SalesforceSwitches {
-                tracks_status,
-                tracks_owner,
-                page_at_most,
-                ..SalesforceSwitches::default()
-            };
-            let stage = switched(60, switches).await;
-            let first = stage.sweep(stage.begin()).await;
-            assert_eq!(told(pages(&first)), truth(&stage), "{switches:?}");
-            assert_eq!(skipped(&first), BTreeMap::new());
-            let later = now() + TimeDelta::hours(5);
-            let happens = later - TimeDelta::hours(1);
-            stage.service.set_now(later);
-            for what in [What::Assign(2), What::Assign(3), What::Move(twinflow_fixtures::Stage::Blocked)] {
-                assert!(stage.service.add_event(3, happens, Who::Person(2), what));
-            }
-            let second = stage.sweep(salesforce().begin(&cases(), &cursor_after(&first), later)).await;
-            assert_eq!(told(pages(&first).chain(pages(&second))), truth(&stage), "{switches:?}");
-            let again: Vec<_> = pages(&second)
-                .flat_map(|page| &page.events)
-                .filter(|event| event.activity != Activity::Created)
-                .collect();
-            let overlap = cursor_after(&first).mark.unwrap() - TimeDelta::minutes(10);
-            assert!(again.iter().any(|event| event.at == happens));
-            assert!(again.iter().all(|event| event.at >= overlap), "not the whole history of the case");
-        }
-    }
-}
-
-/// An org that once tracked Status still has the rows.
-#[test]
-fn what_the_states_tell_is_not_told_by_the_history_as_well() {
-    let (ana, ben) = (json!("005Ax0000000001IAA"), json!("005Ax0000000002IAA"));
-    let changes = [change("Status", json!("New"), json!("Closed")), change("ownerEscalated", ana, ben)];
-    let rows = [rows("history", &json!(changes))];
-    let told = |carried: &[&str]| -> Vec<Activity> {
-        let carried = carried.iter().map(|it| (*it).to_owned()).collect();
-        let sweep = Sweep { carried, ..one_list("history") };
-        let page = salesforce().read(&cases(), &sweep, &rows).unwrap();
-        page.events.iter().map(|event| event.activity).collect()
-    };
-    assert_eq!(told(&[]), [Activity::StatusChanged, Activity::Assigned, Activity::Escalated]);
-    assert_eq!(told(&["Status"]), [Activity::Assigned, Activity::Escalated]);
-    assert_eq!(told(&["Status", "OwnerId"]), [Activity::Escalated]);
-}
-
-#[tokio::test]
 async fn cases_changed_at_one_moment_are_all_read_whatever_fits_on_a_page() {
     let stage =
         switched(40, SalesforceSwitches { page_at_most: Some(7), ..SalesforceSwitches::default() }).await;
@@ -272,51 +209,6 @@ async fn a_mark_never_passes_the_time_at_which_a_sweep_began() {
 }
 
 #[tokio::test]
-async fn history_that_nothing_tells_makes_a_scan_partial_and_says_what_to_do() {
-    let stage = switched(30, SalesforceSwitches { states: false, ..untracked() }).await;
-    let rounds = stage.sweep(stage.begin()).await;
-    assert_eq!(told(pages(&rounds)), truth(&stage));
-    let why: Vec<_> = skipped(&rounds).into_iter().collect();
-    assert_eq!(why.len(), 2);
-    assert!(why.iter().all(|(why, times)| *times == 1 && why.contains("Set History Tracking")));
-    assert!(why[0].0.contains("OwnerId") && why[1].0.contains("Status"));
-}
-
-#[tokio::test]
-async fn what_the_users_permissions_hide_is_done_without_and_said() {
-    let all = SalesforceSwitches::default();
-    let table = [
-        (SalesforceSwitches { field_definitions: false, ..all }, "tracks the history"),
-        (SalesforceSwitches { history: false, ..all }, "history of cases is hidden"),
-        (SalesforceSwitches { priority: false, ..all }, "Priority is hidden"),
-    ];
-    for (switches, said) in table {
-        let stage = switched(60, switches).await;
-        let first = stage.sweep(stage.begin()).await;
-        assert_eq!(told(pages(&first)), truth(&stage), "{said}");
-        let why: Vec<_> = skipped(&first).into_iter().collect();
-        assert!(why.len() == 1 && why[0].0.contains(said) && why[0].1 == 1, "{why:?}");
-        let priorities = pages(&first).flat_map(|page| &page.cases).filter(|case| case.priority.is_some());
-        assert_eq!(priorities.count() > 0, switches.priority);
-        let later = salesforce().begin(&cases(), &cursor_after(&first), now() + TimeDelta::hours(1));
-        assert_eq!(skipped(&stage.sweep(later).await), skipped(&first));
-    }
-}
-
-#[tokio::test]
-async fn cases_that_are_hidden_altogether_are_forbidden() {
-    let stage = switched(5, SalesforceSwitches::default()).await;
-    let rounds = stage.sweep(stage.begin()).await;
-    stage.service.hide("cases");
-    for (cursor, question) in [(Cursor::default(), "oldest"), (cursor_after(&rounds), "cases_changed")] {
-        let sweep = salesforce().begin(&cases(), &cursor, now());
-        let requests = salesforce().ask(&cases(), &sweep).unwrap();
-        let request = requests.iter().find(|it| it.operation().name == question).unwrap();
-        assert_eq!(refusal(&stage.send(request).await), Some(Refusal::Forbidden));
-    }
-}
-
-#[tokio::test]
 async fn a_case_in_the_recycle_bin_is_seen_to_be_deleted_and_a_merged_one_where_it_went() {
     let at = now() - TimeDelta::hours(2);
     let world = Salesforce::new(&story(10)).with_deleted(2, at, None).with_deleted(4, at, Some(1));
@@ -335,72 +227,6 @@ async fn a_case_in_the_recycle_bin_is_seen_to_be_deleted_and_a_merged_one_where_
     assert!(
         pages(&second).flat_map(|page| &page.events).any(|event| *event == deleted[0]),
         "the same, again"
-    );
-}
-
-#[test]
-fn of_an_owners_two_rows_the_one_with_names_is_dropped() {
-    let (ana, queue) = ("005Ax0000000001AAA", "00GAx0000000001AAA");
-    for field in ["Owner", "ownerAssignment", "ownerAccepted"] {
-        assert_eq!(events(field, json!("Support Triage"), json!("Ana (dev)")), []);
-        // As long as an id, and a name all the same.
-        assert_eq!(events(field, json!("Support"), json!("AnaDeveloperBot")), []);
-        let told = events(field, json!(queue), json!("005Ax0000000001"));
-        assert_eq!(
-            told.iter().map(shown).collect::<Vec<_>>(),
-            [(Activity::Assigned, Some(queue), Some("005Ax0000000001IAA"))]
-        );
-    }
-    let escalated = events("ownerEscalated", json!(ana), json!(queue));
-    let expected = [(Activity::Assigned, Some(ana), Some(queue)), (Activity::Escalated, None, None)];
-    assert_eq!(escalated.iter().map(shown).collect::<Vec<_>>(), expected);
-    assert_eq!(events("ownerEscalated", json!("Ana (dev)"), json!("Tier 2")), []);
-    let nobody = events("Owner", json!(ana), Value::Null);
-    assert_eq!(nobody.iter().map(shown).collect::<Vec<_>>(), [(Activity::Unassigned, Some(ana), None)]);
-}
-
-#[test]
-fn a_history_value_may_be_anything_and_only_what_belongs_to_its_field_is_kept() {
-    let odd =
-        [json!(null), json!(true), json!(7), json!(-7.5), json!(["a"]), json!({"a": {"b": 1}}), json!("")];
-    for value in &odd {
-        let told = events("Status", json!("New"), value.clone());
-        assert_eq!(
-            told.iter().map(shown).collect::<Vec<_>>(),
-            [(Activity::StatusChanged, Some("New"), None)]
-        );
-        assert_eq!(events("Owner", value.clone(), value.clone()), []);
-    }
-    let escalated = |value: Value| events("IsEscalated", Value::Null, value).len();
-    assert_eq!((escalated(json!(true)), escalated(json!("true"))), (1, 1));
-    assert_eq!((escalated(json!(false)), escalated(json!("false")), escalated(json!(null))), (0, 0, 0));
-    for field in ["Subject", "Description", "Notes__c", "created", "status"] {
-        assert_eq!(events(field, json!("New"), json!("Closed")), [], "{field}");
-    }
-    for field in ["Origin", "Reason"] {
-        let told = events(field, json!("Web"), json!("Phone"));
-        assert_eq!(told.iter().map(shown).collect::<Vec<_>>(), [(Activity::Edited, None, None)]);
-    }
-    let long = "a sentence that somebody once put where a status belongs".repeat(3);
-    assert_eq!(events("Status", json!("New"), json!(long))[0].to, None);
-}
-
-#[test]
-fn a_value_with_spaces_is_one_id_wherever_it_stands() {
-    let changed = events("Status", json!("In Progress"), json!("Closed - Won't Do"));
-    let status = ("In%20Progress", "Closed%20-%20Won't%20Do");
-    assert_eq!(shown(&changed[0]), (Activity::StatusChanged, Some(status.0), Some(status.1)));
-    let case = json!({"Id": "500Ax0000000001AAA", "CaseNumber": "A 00001", "Status": "In Progress",
-        "Priority": "Very High", "OwnerId": "00GAx0000000001AAA", "CreatedById": "005Ax0000000001AAA",
-        "CreatedDate": "2026-03-01T10:00:00.000+0000", "SystemModstamp": "2026-03-01T10:00:00.000+0000",
-        "IsDeleted": false, "MasterRecordId": null});
-    let page = read("cases_changed", json!([case])).unwrap();
-    let case = &page.cases[0];
-    assert_eq!((case.key.as_str(), case.status.as_ref().unwrap().as_str()), ("A%2000001", status.0));
-    let priority = &page.names[0];
-    assert_eq!(
-        (priority.kind, priority.id.as_str(), priority.name.as_str()),
-        (Kind::Priority, "Very%20High", "Very High")
     );
 }
 
@@ -452,13 +278,6 @@ fn a_place_in_a_list_is_a_time_and_an_id_and_nothing_else() {
     }
 }
 
-#[test]
-fn a_page_that_says_there_is_more_and_brings_nothing_is_refused() {
-    let answer = answer("history", &json!({"totalSize": 9, "done": false, "records": []}));
-    let read = salesforce().read(&cases(), &one_list("history"), &[answer]);
-    assert!(matches!(read, Err(ReadError::Missing(_))));
-}
-
 /// The whole of what is asked of anything, but for values.
 #[test]
 fn no_question_names_a_field_that_holds_content() {
@@ -483,85 +302,6 @@ fn no_question_names_a_field_that_holds_content() {
         for word in forbidden {
             assert!(!text.contains(word), "{} of {}", word, operation.name);
         }
-    }
-}
-
-#[tokio::test]
-async fn names_of_owners_come_along_and_none_of_them_is_kept() {
-    let stage = switched(60, SalesforceSwitches::default()).await;
-    let rounds = stage.sweep(stage.begin()).await;
-    let came: HashSet<_> = rounds
-        .iter()
-        .flat_map(|round| &round.raws)
-        .flat_map(|raw| twinflow_fixtures::canary::found_in(raw.text()))
-        .collect();
-    assert!(came.len() == 1 && came.iter().all(|it| it.contains("owner-name")), "{came:?}");
-    assert!(pages(&rounds).all(|page| !kept(page).contains("CANARY")));
-}
-
-#[tokio::test]
-async fn the_two_limits_are_told_apart_by_a_message_that_is_not_kept() {
-    let stage = switched(2, SalesforceSwitches::default()).await;
-    let date = now() + TimeDelta::minutes(3);
-    let hour = Wait::For(Duration::from_secs(3_600));
-    let table = [
-        (Fault::JiraQuota { retry_after: None }, hour),
-        (Fault::TooManyRequests { retry_after: None }, Wait::Unsaid),
-        (
-            Fault::TooManyRequests { retry_after: Some(RetryAfter::Secs(17)) },
-            Wait::For(Duration::from_secs(17)),
-        ),
-        (Fault::JiraQuota { retry_after: Some(RetryAfter::Date(date)) }, Wait::Until(date)),
-    ];
-    for (fault, wait) in table {
-        stage.service.faults().next(fault.clone());
-        assert_eq!(stage.refusal().await, Some(Refusal::SlowDown(wait)), "{fault:?}");
-    }
-    let odd = json!([{"errorCode": "REQUEST_LIMIT_EXCEEDED"}]);
-    assert_eq!(refusal(&no(403, &odd.to_string())), Some(Refusal::SlowDown(hour)));
-}
-
-#[tokio::test]
-async fn every_other_no_is_told_from_the_rest() {
-    let stage = switched(2, SalesforceSwitches::default()).await;
-    let table = [
-        (Fault::Status(401), Refusal::Unauthorised),
-        (Fault::Status(403), Refusal::Forbidden),
-        (Fault::Status(404), Refusal::Gone),
-        (Fault::Status(400), Refusal::Rejected),
-        (Fault::GitHubResourceLimits, Refusal::TooMuch),
-        (Fault::ServerError(504), Refusal::TooMuch),
-        (Fault::ServerError(500), Refusal::Trouble(500)),
-        (Fault::ServerError(503), Refusal::Trouble(503)),
-        (Fault::RedirectTo("https://elsewhere.example".to_owned()), Refusal::Rejected),
-    ];
-    for (fault, refusal) in table {
-        stage.service.faults().next(fault.clone());
-        assert_eq!(stage.refusal().await, Some(refusal), "{fault:?}");
-    }
-    let code = |status, code: &str| {
-        refusal(&no(status, &json!([{"message": "SELECT …", "errorCode": code}]).to_string()))
-    };
-    assert_eq!(code(400, "MALFORMED_QUERY"), Some(Refusal::Rejected));
-    assert_eq!(code(400, "INVALID_FIELD"), Some(Refusal::Forbidden), "of nothing that can be done without");
-    assert_eq!(code(500, "QUERY_TIMEOUT"), Some(Refusal::TooMuch));
-    for body in ["{}", "[]", "[7]", "null", "[{\"errorCode\":7}]"] {
-        assert_eq!(refusal(&no(400, body)), Some(Refusal::Rejected), "{body}");
-    }
-    stage.service.revoke();
-    assert_eq!(stage.refusal().await, Some(Refusal::Unauthorised));
-}
-
-#[test]
-fn what_is_left_of_the_shared_limit_is_read_from_the_header() {
-    let left =
-        |text: &str| salesforce().allowance(&Raw::json(200, "{}").with("sforce-limit-info", text).answer());
-    let some = Some(Allowance { limit: 5_000, remaining: 4_982, resets: Wait::Unsaid });
-    assert_eq!(left("api-usage=18/5000"), some);
-    assert_eq!(left("per-app-api-usage=17/250(appName=sample-app); api-usage=18/5000"), some);
-    assert_eq!(left("api-usage=6000/5000").map(|it| it.remaining), Some(0));
-    for nonsense in ["", "api-usage=", "api-usage=18", "api-usage=x/y", "18/5000"] {
-        assert_eq!(left(nonsense), None, "{nonsense}");
     }
 }
 
