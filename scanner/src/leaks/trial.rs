@@ -224,9 +224,11 @@ impl Trial {
         if self.settings.is_embedded() {
             let mut database = self.database().await?;
             sqlx::raw_sql("CREATE TABLE IF NOT EXISTS leak (line BLOB)").execute(&mut database).await?;
+            let mut transaction = database.begin().await?;
             for line in &lines {
-                sqlx::query("INSERT INTO leak VALUES ($1)").bind(line).execute(&mut database).await?;
+                sqlx::query("INSERT INTO leak VALUES ($1)").bind(line).execute(&mut *transaction).await?;
             }
+            transaction.commit().await?;
             database.close().await?;
             places.extend(["data/twinflow.db-wal".to_owned(), "a copy of the database".to_owned()]);
         }

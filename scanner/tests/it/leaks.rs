@@ -111,9 +111,12 @@ async fn a_leak_in_any_encoding_into_any_place_is_found() {
     fs::write(home.named("tmp/leak"), lines.concat()).unwrap();
     let mut database = open(&home).await;
     sqlx::raw_sql("CREATE TABLE leak (line BLOB)").execute(&mut database).await.unwrap();
+    // In one go: what is written after the log was brought into the database is written over it.
+    let mut transaction = database.begin().await.unwrap();
     for line in &lines {
-        sqlx::query("INSERT INTO leak VALUES ($1)").bind(line).execute(&mut database).await.unwrap();
+        sqlx::query("INSERT INTO leak VALUES ($1)").bind(line).execute(&mut *transaction).await.unwrap();
     }
+    transaction.commit().await.unwrap();
     let text = lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
     let ran = Ran { line: "scan".into(), code: Some(0), out: String::new(), err: text };
     let mut found = leaks(&home, &[ran]).await;

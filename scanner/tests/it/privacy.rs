@@ -152,7 +152,7 @@ async fn a_scan_shows_what_it_asked_of_the_tool_and_what_it_kept() {
     let requests: u64 = asked.values().map(|it| it["requests"].as_u64().unwrap()).sum();
     assert_eq!(requests, (tool.asked() - before) as u64);
     assert!(
-        asked["changelogs"]["bytes"].as_u64() > Some(1000) && asked.contains_key("search_project"),
+        asked["changelogs"]["bytes"].as_u64() > Some(1000) && asked.contains_key("backfill_project"),
         "{asked:?}"
     );
     let events = home.run("events --format json --limit 100000").done().json();

@@ -176,7 +176,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_demo_reads_both_tools_whole_is_the_same_for_the_same_seed_and_leaves_nothing_behind() {
+fn a_demo_reads_all_six_tools_whole_is_the_same_for_the_same_seed_and_leaves_nothing_behind() {
     let homes = [Home::new(), Home::new()];
     let line = "demo --once --json --cases 40 --seed 3";
     // At the same time, so that both stories end at nearly the same moment.
@@ -187,13 +187,13 @@ fn a_demo_reads_both_tools_whole_is_the_same_for_the_same_seed_and_leaves_nothin
     let shown = demos.map(|demo| Ran::of(line, demo.wait_with_output().unwrap()).done().json());
     let scans = shown[0]["scans"].as_array().unwrap();
     let tools: Vec<_> = scans.iter().map(|scan| scan["tool"].as_str().unwrap()).collect();
-    assert_eq!(tools, ["github", "jira"]);
+    assert_eq!(tools, ["github", "gmail", "jira", "linear", "salesforce", "zendesk"]);
     for scan in scans {
         assert_eq!(scan["state"], "complete");
-        assert_eq!(scan["cases"], 40);
+        assert!(scan["cases"].as_i64() >= Some(40), "{scan}");
         assert!(scan["events_new"].as_i64() > Some(0));
     }
-    assert_eq!(shown[0]["reports"].as_array().unwrap().len(), 2);
+    assert_eq!(shown[0]["reports"].as_array().unwrap().len(), tools.len());
     assert_eq!(without_times(&shown[0]), without_times(&shown[1]));
     for home in &homes {
         for folder in ["home", "tmp"] {
