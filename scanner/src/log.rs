@@ -4,7 +4,7 @@
 
 use crate::cli::remark;
 use crate::clock::Clock;
-use crate::store::State;
+use crate::store::{State, TicketState};
 use chrono::SecondsFormat;
 use std::fmt::{self, Write as _};
 use std::panic::PanicHookInfo;
@@ -16,11 +16,21 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use uuid::Uuid;
 
 /// All that is ever said.
-const MESSAGES: &[&str] = &["answered", "claimed", "panicked", "settled"];
+const MESSAGES: &[&str] = &[
+    "a ticket stands",
+    "answered",
+    "claimed",
+    "panicked",
+    "renewed the access",
+    "sending a ticket",
+    "settled",
+];
 
 /// All that it is said of.
 const FIELDS: &[(&str, Holds)] = &[
     ("scan", Holds::Uuid),
+    ("connection", Holds::Uuid),
+    ("key", Holds::Uuid),
     ("epoch", Holds::Number),
     ("state", Holds::Word),
     ("tool", Holds::Word),
@@ -49,7 +59,10 @@ impl Holds {
 }
 
 fn is_ours(word: &str) -> bool {
+    let asked_around = twinflow_connectors::DESKS.iter().flat_map(|desk| desk.operations());
     State::ALL.iter().any(|state| state.word() == word)
+        || TicketState::ALL.iter().any(|state| state.word() == word)
+        || asked_around.into_iter().any(|operation| operation.name == word)
         || twinflow_connectors::ALL.iter().map(|it| it.contract()).any(|contract| {
             contract.tool == word || contract.operations.iter().any(|operation| operation.name == word)
         })

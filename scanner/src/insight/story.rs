@@ -83,7 +83,8 @@ struct BecameDone {
 impl<'a> Path<'a> {
     fn walk(case: &'a KnownCase, events: &'a [LoggedEvent], names: &Names) -> Self {
         let mut changes: Vec<_> = events.iter().filter(|it| moves_status(it)).collect();
-        changes.sort_by_key(|it| it.at);
+        // Of one moment in an order that does not change from one database to another.
+        changes.sort_by(|a, b| (a.at, a.turn, &a.activity).cmp(&(b.at, b.turn, &b.activity)));
         // Where no change says what it left, the first one says where the case began.
         let left = changes.iter().find_map(|it| it.from.as_deref());
         let came_to = || changes.first().and_then(|it| it.to.as_deref());

@@ -70,6 +70,9 @@ pub enum TicketState {
 }
 
 impl TicketState {
+    pub const ALL: &'static [Self] =
+        &[Self::Prepared, Self::Sending, Self::Created, Self::Unknown, Self::Refused];
+
     pub const fn word(self) -> &'static str {
         match self {
             Self::Prepared => "prepared",
