@@ -48,7 +48,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
         format::json(&shown)?;
     } else if shown.is_empty() {
         format::print(
-            "No connections yet. Add one with `twinflow connect github` or `twinflow connect jira`.",
+            "No connections yet. Add one with `twinflow connect`; `twinflow connect --help` lists the tools.",
         )?;
     } else {
         print(&shown)?;

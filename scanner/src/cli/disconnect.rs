@@ -78,9 +78,15 @@ fn print(receipt: &Receipt) -> Result<()> {
         None => format::print(format_args!(
             "What it read stays; `twinflow disconnect {name} --purge` deletes it."
         )),
-        Some(gone) => format::print(format_args!(
-            "Deleted: {} events, {} cases, {} names, {} scans, {} streams.",
-            gone.events, gone.cases, gone.names, gone.scans, gone.streams
-        )),
+        Some(gone) => {
+            let counts = [
+                format::count(gone.events as i64, "event", "events"),
+                format::count(gone.cases as i64, "case", "cases"),
+                format::count(gone.names as i64, "name", "names"),
+                format::count(gone.scans as i64, "scan", "scans"),
+                format::count(gone.streams as i64, "stream", "streams"),
+            ];
+            format::print(format_args!("Deleted: {}.", counts.join(", ")))
+        }
     }
 }

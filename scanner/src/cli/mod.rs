@@ -29,8 +29,8 @@ use std::process::ExitCode;
 
 /// Says where work waits, from workflow metadata alone.
 ///
-/// TwinFlow asks GitHub and Jira who did what to which issue, when, and which status it moved to. It never asks
-/// for a title, a description or a comment: `twinflow contract` prints every request it can make.
+/// TwinFlow asks GitHub, Gmail, Jira, Linear, Salesforce and Zendesk who did what to which case, when, and which status
+/// it moved to. It never asks for a title, a text or a comment: `twinflow contract` prints every request it can make.
 #[derive(Parser, Debug)]
 #[command(
     name = "twinflow",
@@ -81,7 +81,7 @@ enum Command {
     Vault(vault::Action),
     /// Bring a Postgres database to this version; --database-url logs in as the role that owns it
     Migrate,
-    /// Run the pretend GitHub and Jira on loopback, to try connecting and scanning by hand
+    /// Run the pretend tools on loopback, to try connecting and scanning by hand
     Pretend(pretend::Args),
     /// Print completions for a shell
     #[command(

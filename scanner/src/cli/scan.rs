@@ -44,7 +44,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     let wanted = wanted(&opened, &args.connections).await?;
     if wanted.is_empty() && !args.json {
         format::print(
-            "No connections yet. Add one with `twinflow connect github` or `twinflow connect jira`.",
+            "No connections yet. Add one with `twinflow connect`; `twinflow connect --help` lists the tools.",
         )?;
         return Ok(End::Done);
     }
