@@ -5,7 +5,7 @@ use crate::support::program::{Home, PROJECT, facts, jira, jira_url, story};
 use serde_json::json;
 use std::fs;
 use twinflow_fixtures::oauth::{CLIENT_ID, CLIENT_SECRET, Consent, OAuthDialect, SECRET_PREFIX};
-use twinflow_fixtures::{Asked, Jira, Service, ServiceOptions, canary, jira::CLOUD_ID};
+use twinflow_fixtures::{Asked, Jira, Service, ServiceOptions, canary, jira::CLOUD_ID, stands};
 use url::Url;
 
 async fn consenting(cases: usize) -> (Service, Home) {
@@ -254,4 +254,35 @@ async fn every_secret_of_a_grant_begins_as_it_is_searched_for() {
     let tokens: Vec<_> = tool.ledger().into_iter().filter_map(|it| it.token().map(str::to_owned)).collect();
     assert!(!tokens.is_empty() && tokens.iter().all(|token| token.starts_with(SECRET_PREFIX)));
     assert!(CLIENT_SECRET.starts_with(SECRET_PREFIX));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_tool_with_an_authorisation_server_is_connected_by_consent_scanned_and_let_go_of_again() {
+    for stand in stands(&story(12)).into_iter().filter(|stand| stand.oauth.is_some()) {
+        let (tool, dialect) = (stand.tool, stand.oauth.unwrap());
+        let service = Service::start(stand.world, ServiceOptions::default()).await.unwrap();
+        service.oauth(dialect);
+        let home = Home::allowing(&[&service]);
+        fs::write(home.named("secret"), CLIENT_SECRET).unwrap();
+        let secret = format!("--client-secret-file {}", home.named("secret"));
+        let typed = match tool {
+            "linear" => format!("linear --team {} {secret}", stand.streams[0]),
+            "zendesk_detailed" => format!("zendesk --detailed --name zendesk_detailed {secret}"),
+            "jira" => format!("jira --project {PROJECT} {secret}"),
+            "gmail" => format!("gmail --pseudonymise=nobody {secret}"),
+            _ => format!("{tool} {secret}"),
+        };
+        let line = format!(
+            "connect {typed} --client-id {CLIENT_ID} --oauth-url {0} --base-url {0} --no-browser",
+            service.url()
+        );
+        dance(&home, &line).done();
+        home.run("scan").done();
+        let (log, facts) = (home.log(), facts(&[&service]));
+        assert!(log == facts, "{tool}: {} events in the log, {} happened", log.len(), facts.len());
+        let ended = home.run(&format!("disconnect {tool} --purge --yes --json")).done().json();
+        assert_eq!(ended["deleted"]["events"], facts.len(), "{ended}");
+        assert_eq!(service.grants(), 0, "{tool}: {ended}");
+        assert!(home.log().is_empty());
+    }
 }
