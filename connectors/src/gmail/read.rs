@@ -142,8 +142,6 @@ impl Reader {
         if place == Place::End {
             self.page.next.bookmark = Some(told.history_id.0.to_string());
         }
-        // That nothing changed is not that nothing is there.
-        self.page.next.cases = self.page.next.cases.max(1);
         self.page.next.turn(nth, place);
         Ok(())
     }

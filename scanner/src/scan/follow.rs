@@ -45,8 +45,8 @@ const EMPTY_PAGES: u32 = 50;
 
 /// Halved so often, every page holds one case.
 const SMALLEST: u8 = 63;
-/// Rounds after which a stream that still has something to ask about is not empty.
-const GLANCES: u32 = 5;
+/// Rounds after which a stream that still has something to ask about, and has shown no case, counts as empty.
+const GLANCES: u32 = 8;
 
 pub(super) struct Follower<'a> {
     scanner: &'a Scanner,
@@ -175,16 +175,15 @@ impl<'a> Follower<'a> {
         for _ in 0..GLANCES {
             let Turn { page, cost } = self.turn_unless_stopped(sweep).await?;
             self.cost().add(cost);
-            if !page.cases.is_empty() {
+            if !page.cases.is_empty() || !page.events.is_empty() {
                 return Ok(false);
             }
             if page.next.is_done() {
-                return Ok(true);
+                break;
             }
             sweep = page.next;
         }
-        // So much to ask about is not nothing.
-        Ok(false)
+        Ok(true)
     }
 
     /// Read to its end; complete if nothing was skipped, in this run of the scan or one before it was cut short.

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use std::sync::Arc;
 use twinflow::scan::watch::{Nobody, Progress, StopCord, Watch};
 use twinflow::store::{Outcome, State};
-use twinflow_fixtures::{Fact, stands};
+use twinflow_fixtures::{Fact, Fault, Gmail, stands};
 
 const COMPLETE: Outcome = Outcome { state: State::Complete, reasons: vec![], until: None };
 const CASES: usize = 130;
@@ -144,4 +144,44 @@ async fn a_scan_of_any_tool_that_is_stopped_after_each_page_reads_everything_in_
         is_what_happened(bench).await;
     }
     assert!(stopped + 2 > benches.len(), "most have more than one page");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mailbox_whose_history_was_forgotten_is_read_anew_and_the_gap_is_told() {
+    let clock = TestClock::new();
+    let mut stand = stands(&story(1, &clock)).into_iter().find(|stand| stand.tool == "gmail").unwrap();
+    stand.world = Gmail::new(&story(40, &clock)).keeping_history_for(TimeDelta::days(7)).into();
+    let bench = Bench::of(clock.clone(), sqlite(&clock).await, stand).await;
+    assert_eq!(bench.scan().await, COMPLETE);
+    bench.clock.forward(TimeDelta::days(30));
+    let now = moment(&bench);
+    bench.tool.set_now(now);
+    for nth in [3, 20, 39] {
+        assert!(bench.tool.update_case(nth, now - TimeDelta::days(12)));
+    }
+    bench.tool.add_case(now - TimeDelta::days(11));
+    let outcome = bench.scan().await;
+    assert_eq!(outcome.state, State::Partial, "{outcome:?}");
+    assert!(outcome.reasons[0].contains("unknown"), "{outcome:?}");
+    is_what_happened(&bench).await;
+    bench.clock.forward(TimeDelta::hours(1));
+    bench.tool.set_now(moment(&bench));
+    assert_eq!(bench.scan().await, COMPLETE, "the gap is told once");
+    is_what_happened(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_that_had_cases_and_now_shows_none_is_suspicious_and_is_read_on_when_it_shows_them_again() {
+    for bench in benches(sqlite).await {
+        let tool = bench.connection.tool.clone();
+        assert_eq!(bench.scan().await, COMPLETE, "{tool}");
+        bench.clock.forward(TimeDelta::hours(1));
+        bench.tool.set_now(moment(&bench));
+        bench.tool.faults().always(Fault::Empty);
+        let outcome = bench.scan().await;
+        assert_ne!(outcome.state, State::Complete, "{tool}: {outcome:?}");
+        bench.tool.faults().clear();
+        assert_eq!(bench.scan().await, COMPLETE, "{tool}");
+        is_what_happened(&bench).await;
+    }
 }
