@@ -228,7 +228,8 @@ impl Sweep {
         let left = cut.pending.iter().filter(|left| !left.cases.is_empty());
         self.pending.extend(left.map(|left| Pending { page: None, ..left.clone() }));
         let (reached, cases) = (self.reached.max(cut.reached), self.cases + cut.cases);
-        Self { reached, cases, skipped: cut.skipped.clone(), ..self }
+        let bookmark = self.bookmark.or_else(|| cut.bookmark.clone());
+        Self { reached, cases, bookmark, skipped: cut.skipped.clone(), ..self }
     }
 
     /// Asks for half as much from now on: of the list, and of what is left over.

@@ -37,15 +37,19 @@ fn problem_of(problem: &Problem, answer: &Answer) -> Option<Refusal> {
     let kind = problem.kind.as_ref().map_or("", |kind| kind.as_str());
     let message = problem.message.unwrap_or_default();
     let starts = problem.path.iter().flatten().next();
+    let deep = problem.path.as_ref().is_some_and(|path| path.len() > 2);
     match kind {
         "RATE_LIMITED" => Some(Refusal::SlowDown(wait(answer))),
         _ if message.rate => Some(Refusal::SlowDown(wait(answer))),
         // One issue that vanished is not the stream's end: the reader meets a null node.
         "NOT_FOUND" if starts.is_some_and(|step| step.is("node")) => None,
+        // So is what is missing deep inside a page.
+        "NOT_FOUND" | "FORBIDDEN" if deep => Some(Refusal::Trouble(answer.status())),
         "NOT_FOUND" => Some(Refusal::Gone),
         "FORBIDDEN" | "INSUFFICIENT_SCOPES" => Some(Refusal::Forbidden),
         "RESOURCE_LIMITS_EXCEEDED" | "MAX_NODE_LIMIT_EXCEEDED" => Some(Refusal::TooMuch),
         _ if message.resources => Some(Refusal::TooMuch),
+        _ if message.trouble => Some(Refusal::Trouble(answer.status())),
         // With no type at all the query itself was refused.
         "" | "INVALID_CURSOR_ARGUMENTS" => Some(Refusal::Rejected),
         // A part of the answer is missing: never take it for the whole.

@@ -139,6 +139,8 @@ impl Step {
 pub(super) struct SpeaksOfLimit {
     pub(super) rate: bool,
     pub(super) resources: bool,
+    /// GitHub's own trouble, which it tells with status 200 and without a type.
+    pub(super) trouble: bool,
 }
 
 impl<'de> Deserialize<'de> for SpeaksOfLimit {
@@ -154,6 +156,7 @@ impl<'de> Deserialize<'de> for SpeaksOfLimit {
                 Ok(SpeaksOfLimit {
                     rate: text.contains("rate limit") || text.contains("abuse detection"),
                     resources: text.contains("resource limits exceeded") || text.contains("timeout"),
+                    trouble: text.contains("something went wrong"),
                 })
             }
         }

@@ -65,7 +65,8 @@ impl Reader {
     /// The list is begun only now: whatever changes from here on stands in the history after this point.
     fn profile(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
         let profile: wire::Profile = answer.json()?;
-        self.page.next.bookmark = Some(profile.history_id.0.to_string());
+        // A reading that had to start over goes on from where its first beginning stood.
+        self.page.next.bookmark.get_or_insert(profile.history_id.0.to_string());
         self.go_on_with(nth, Window::new(&MESSAGES, "", None));
         Ok(())
     }

@@ -38,6 +38,7 @@ const PAGE: u64 = 100;
 const SIDE_BY_SIDE: usize = 8;
 /// What the search index shows late, and clocks that differ.
 const OVERLAP: TimeDelta = TimeDelta::minutes(15);
+const LONGEST_OVERLAP: TimeDelta = TimeDelta::days(1);
 /// How near a bound may come to what was read: the tool's clock and ours differ.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
 /// Page tokens expire after seven days.
@@ -284,8 +285,12 @@ impl Connector for Jira {
     fn begin(&self, stream: &Stream, at: &Cursor, now: DateTime<Utc>) -> Sweep {
         match &at.sweep {
             Some(cut) if still_good(cut, at.mark, now) => cut.clone(),
-            Some(cut) => sweep_from(stream, at.mark.max(cut.reached), now).in_place_of(cut),
-            None => sweep_from(stream, at.mark, now),
+            // As far behind as the last one came to grief after, so that each lives longer than the one before.
+            Some(cut) => {
+                let overlap = (now - cut.began).clamp(OVERLAP, LONGEST_OVERLAP);
+                sweep_from(stream, at.mark.max(cut.reached), overlap, now).in_place_of(cut)
+            }
+            None => sweep_from(stream, at.mark, OVERLAP, now),
         }
     }
 
@@ -340,7 +345,7 @@ fn still_good(cut: &Sweep, mark: Option<DateTime<Utc>>, now: DateTime<Utc>) -> b
 
 /// Everything that changed since `from`, after the dictionary of statuses. Priorities have one, too, but it takes
 /// a scope that administers Jira; their names come with the issues instead.
-fn sweep_from(stream: &Stream, from: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Sweep {
+fn sweep_from(stream: &Stream, from: Option<DateTime<Utc>>, overlap: TimeDelta, now: DateTime<Utc>) -> Sweep {
     let statuses = Pending { operation: STATUSES.name.to_owned(), cases: vec![], page: None };
     let whole_site = stream.name == THE_WHOLE_SITE;
     let Some(from) = from else {
@@ -348,7 +353,7 @@ fn sweep_from(stream: &Stream, from: Option<DateTime<Utc>>, now: DateTime<Utc>) 
         let sweep = Sweep::new(now, vec![Window::new(backfill, BEFORE_ALL, None)], vec![statuses]);
         return Sweep { upto: Some(now), ..sweep };
     };
-    let since = format!("-{}m", ((now - from).num_minutes() + 1).max(1) + OVERLAP.num_minutes());
+    let since = format!("-{}m", ((now - from).num_minutes() + 1).max(1) + overlap.num_minutes());
     let search = if whole_site { &SEARCH_SITE } else { &SEARCH_PROJECT };
     Sweep::new(now, vec![Window::new(search, since, None)], vec![statuses])
 }

@@ -22,7 +22,7 @@ use super::wire::{Metric, MetricEvent, Metrics, Tick};
 use crate::answer::Answer;
 use crate::connector::Place;
 use crate::error::ReadError;
-use crate::event::{Activity, Event, Opaque, Timestamp};
+use crate::event::{Activity, Event, Opaque, Timestamp, Withdrawn};
 use chrono::DateTime;
 use std::collections::BTreeMap;
 
@@ -113,7 +113,11 @@ impl Reader {
             (_, Tick::Breach) => Activity::Breached,
             _ => return,
         };
-        self.page.events.push(happened(ticket, activity, at, event.id.0));
+        if event.deleted {
+            self.page.withdrawn.push(Withdrawn { case: ticket, activity, source: event.id.0 });
+        } else {
+            self.page.events.push(happened(ticket, activity, at, event.id.0));
+        }
     }
 
     fn group(&mut self, ticket: &Opaque, second: i64, ticks: Ticks) -> Result<(), ReadError> {

@@ -53,6 +53,9 @@ pub(super) struct MetricEvent {
     #[serde(rename = "type")]
     pub(super) what: Tick,
     pub(super) time: Timestamp,
+    /// A breach that was taken back: its target moved, or the ticket left the policy.
+    #[serde(default)]
+    pub(super) deleted: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]

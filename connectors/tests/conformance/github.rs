@@ -265,10 +265,16 @@ fn an_error_beside_data_is_a_no_by_its_type() {
         ("INTERNAL", Refusal::Trouble(200)),
     ];
     for (kind, expected) in table {
-        let raw =
-            errors(json!([{"type": kind, "path": ["repository", "issues", 3], "message": "It is so."}]));
+        let raw = errors(json!([{"type": kind, "path": ["repository", "issues"], "message": "It is so."}]));
         assert_eq!(refusal(&raw), Some(expected), "{kind}");
     }
+    // One person or label that is hidden is not the repository's end.
+    for kind in ["FORBIDDEN", "NOT_FOUND"] {
+        let path = json!(["repository", "issues", "nodes", 3, "author"]);
+        assert_eq!(refusal(&errors(json!([{"type": kind, "path": path}]))), Some(Refusal::Trouble(200)));
+    }
+    let passing = "Something went wrong while executing your query on 2026-01-01. Please include `AB12`.";
+    assert_eq!(refusal(&errors(json!([{"message": passing}]))), Some(Refusal::Trouble(200)));
     let timeout = "Something went wrong. This may be the result of a timeout, or it could be a GitHub bug.";
     assert_eq!(refusal(&errors(json!([{"message": timeout}]))), Some(Refusal::TooMuch));
     let unknown = "Field 'isuess' doesn't exist on type 'Repository'";

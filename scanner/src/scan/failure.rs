@@ -89,7 +89,10 @@ impl Failure {
             Self::Reserve(resets) => reserved(*resets, at),
             // A cut or garbled answer may come whole the next time.
             Self::Unreadable(error) => again_or(at, format!("the answer could not be read: {error}")),
-            Self::Unsent(error @ SendError::TooBig(_)) if at.halved < HALVINGS && at.tries < TRIES => {
+            // Less may be told in time, and fits.
+            Self::Unsent(error @ (SendError::TooBig(_) | SendError::TimedOut(_)))
+                if at.halved < HALVINGS && at.tries < TRIES =>
+            {
                 Verdict::Smaller { after: backoff(at), why: error.to_string() }
             }
             Self::Unsent(error) if error.is_passing() => again_or(at, error.to_string()),

@@ -40,8 +40,9 @@ pub(super) enum End {
     Yielded,
 }
 
-/// Empty pages in a row before a tool is taken to be going in circles.
-const EMPTY_PAGES: u32 = 50;
+/// Pages in a row that bring nothing to keep before a tool is taken to be going in circles. Some have long stretches of
+/// what is not followed.
+const EMPTY_PAGES: u32 = 1_000;
 
 /// Halved so often, every page holds one case.
 const SMALLEST: u8 = 63;
@@ -175,7 +176,8 @@ impl<'a> Follower<'a> {
         for _ in 0..GLANCES {
             let Turn { page, cost } = self.turn_unless_stopped(sweep).await?;
             self.cost().add(cost);
-            if !page.cases.is_empty() || !page.events.is_empty() {
+            // One that had to start over is no first sweep any more.
+            if !page.cases.is_empty() || !page.events.is_empty() || page.next.halved < SMALLEST {
                 return Ok(false);
             }
             if page.next.is_done() {
@@ -360,7 +362,8 @@ impl<'a> Follower<'a> {
 
     /// A fresh sweep from what this one had reached.
     fn started_over(&self, sweep: &Sweep) -> Sweep {
-        let mark = self.mark.max(sweep.reached);
+        // A list may have been read to its end before another had come far: what changed since is still to be read.
+        let mark = self.mark.max(sweep.reached.map(|reached| reached.min(sweep.began)));
         let from = Cursor { mark, bookmark: self.bookmark.clone(), sweep: None };
         self.connector.begin(&self.stream, &from, self.scanner.clock.now()).in_place_of(sweep)
     }
@@ -480,7 +483,8 @@ impl Seen {
         if !page.next.is_done() && !self.places.insert(place) {
             return Err(Failure::Loop);
         }
-        if page.cases.is_empty() && page.events.is_empty() && page.revised.is_empty() {
+        if page.cases.is_empty() && page.events.is_empty() && page.revised.is_empty() && page.names.is_empty()
+        {
             self.empty += 1;
             return if self.empty > EMPTY_PAGES { Err(Failure::Loop) } else { Ok(()) };
         }

@@ -63,7 +63,7 @@ fn a_sweep_that_starts_over_keeps_what_it_reached_and_what_was_left_to_ask() {
     let later = now() + TimeDelta::days(3);
     let over = jira().begin(&shop(), &Cursor { sweep: Some(cut), ..cursor }, later);
     assert_eq!(over.windows[0].page, Place::First);
-    assert_eq!(minutes(&over.windows[0].since), 4 * 24 * 60 + 1 + 15);
+    assert_eq!(minutes(&over.windows[0].since), 4 * 24 * 60 + 1 + 24 * 60);
     assert_eq!((over.reached, over.cases, over.began), (Some(now() - TimeDelta::days(1)), 100, later));
     let operations: Vec<&str> = over.pending.iter().map(|it| it.operation.as_str()).collect();
     assert_eq!(operations, ["statuses", "changelogs"]);
