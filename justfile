@@ -26,6 +26,10 @@ check:
 fmt:
     cargo fmt --all
 
+# Let published SDKs read the pretend tools; needs a package index, python3 and node
+fidelity cases="200":
+    fixtures/fidelity/run.sh {{ cases }}
+
 # Measure how fast a scan is
 bench *args:
     cargo bench --locked --package twinflow --bench scan -- {{ args }}
