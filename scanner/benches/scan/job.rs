@@ -2,13 +2,15 @@
 
 use crate::database;
 use crate::jobs;
-use crate::pretend::{Pretend, Tool};
+use crate::pretend::{Place, Pretend};
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::future::Future;
 use std::time::Instant;
 use tokio::runtime::Runtime;
+use twinflow::credential::Credential;
+use twinflow_connectors::Connector;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Role {
@@ -20,9 +22,10 @@ pub(crate) enum Role {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) role: Role,
-    pub(crate) tool: Tool,
+    pub(crate) tool: String,
     pub(crate) url: String,
     pub(crate) token: String,
+    pub(crate) user: Option<String>,
     pub(crate) streams: Vec<String>,
     pub(crate) side_by_side: usize,
     pub(crate) database: Option<database::Place>,
@@ -39,15 +42,30 @@ pub(crate) struct Figures {
     pub(crate) start_kib: u64,
     pub(crate) pages: u64,
     pub(crate) requests: u64,
+    /// Of the answers' bodies, unpacked.
+    pub(crate) bytes: u64,
     pub(crate) cases: u64,
     pub(crate) events: u64,
 }
 
 impl Job {
-    pub(crate) fn new(role: Role, pretend: &Pretend, tool: Tool, side_by_side: usize) -> Self {
-        let place = pretend.place(tool);
-        let (url, token, streams) = (place.url.clone(), place.token.clone(), pretend.streams(tool));
-        Self { role, tool, url, token, streams, side_by_side, database: None }
+    pub(crate) fn new(role: Role, pretend: &Pretend, tool: &str, side_by_side: usize) -> Result<Self> {
+        let Place { url, token, user, streams } = pretend.place(tool)?.clone();
+        Ok(Self { role, tool: tool.to_owned(), url, token, user, streams, side_by_side, database: None })
+    }
+
+    pub(crate) fn connector(&self) -> Result<&'static dyn Connector> {
+        twinflow_connectors::find(&self.tool).context("no such tool")
+    }
+
+    pub(crate) fn credential(&self) -> Result<Credential> {
+        let token = self.token.clone().into();
+        Ok(match &self.user {
+            None => Credential::Token(token),
+            Some(user) => {
+                Credential::basic(self.connector()?.contract(), user, token).context("no name is taken")?
+            }
+        })
     }
 
     /// In a process of its own.

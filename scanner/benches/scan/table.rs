@@ -1,19 +1,20 @@
 //! What came of it, beside what is aimed at.
 
 use crate::database::Engine;
-use crate::job::Figures;
-use crate::pretend::{Pretend, Tool};
+use crate::job::{Figures, Job};
+use crate::pretend::Pretend;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
+use twinflow::scan::egress::Bounds;
 
 /// A scan, and the bounds measured in the same minutes.
 #[derive(Serialize)]
 pub(crate) struct Row {
-    tool: Tool,
+    tool: String,
     engine: Engine,
     cases: u64,
-    repositories: u8,
+    streams: usize,
     latency_ms: u64,
     side_by_side: usize,
     ratios: Ratios,
@@ -29,34 +30,45 @@ struct Ratios {
     to_sum: Option<f64>,
     /// To the slower of the two: what a perfect overlap would come to.
     to_slower: Option<f64>,
-    /// Aimed at 60,000 at least, into SQLite without latency.
     events_per_second: f64,
-    /// To the time that nothing but waiting for answers takes: aimed at 1.05 at most.
+    /// What the tool's quota is spent on.
+    requests_per_thousand_events: f64,
+    bytes_per_event: f64,
+    /// To the time that waiting for one round of answers after the other takes.
     to_waiting: Option<f64>,
+    /// To the time that the requests take if as many as may be are always on their way.
+    to_in_flight: Option<f64>,
 }
 
 impl Row {
     pub(crate) fn new(
         pretend: &Pretend,
-        tool: Tool,
+        job: &Job,
         engine: Engine,
-        side_by_side: usize,
         scan: Vec<Figures>,
         download: Vec<Figures>,
         insert: Vec<Figures>,
     ) -> Self {
         let best = fastest(&scan).unwrap_or_default();
         let bounds = fastest(&download).zip(fastest(&insert)).map(|(a, b)| (a.wall_seconds, b.wall_seconds));
-        let at_a_time = side_by_side.min(usize::from(pretend.repositories)) as f64;
-        let waiting = best.pages as f64 * pretend.latency as f64 / 1000.0 / at_a_time;
+        let (streams, side_by_side) = (job.streams.len(), job.side_by_side);
+        let waits = |count: u64, at_a_time: usize| {
+            let waiting = count as f64 * pretend.latency as f64 / 1000.0 / at_a_time as f64;
+            (pretend.latency > 0).then(|| best.wall_seconds / waiting)
+        };
+        let events = best.events as f64;
         let ratios = Ratios {
             to_sum: bounds.map(|(a, b)| best.wall_seconds / (a + b)),
             to_slower: bounds.map(|(a, b)| best.wall_seconds / a.max(b)),
-            events_per_second: best.events as f64 / best.wall_seconds,
-            to_waiting: (pretend.latency > 0).then(|| best.wall_seconds / waiting),
+            events_per_second: events / best.wall_seconds,
+            requests_per_thousand_events: best.requests as f64 * 1000.0 / events,
+            bytes_per_event: best.bytes as f64 / events,
+            to_waiting: waits(best.pages, side_by_side.min(streams)),
+            to_in_flight: waits(best.requests, Bounds::default().side_by_side),
         };
-        let Pretend { cases, repositories, latency: latency_ms, .. } = *pretend;
-        Self { tool, engine, cases, repositories, latency_ms, side_by_side, ratios, scan, download, insert }
+        let Pretend { cases, latency: latency_ms, .. } = *pretend;
+        let tool = job.tool.clone();
+        Self { tool, engine, cases, streams, latency_ms, side_by_side, ratios, scan, download, insert }
     }
 
     fn best(&self) -> Figures {
@@ -67,8 +79,8 @@ impl Row {
         let best = self.best();
         let seconds = |runs: &[Figures]| shown(fastest(runs).map(|it| it.wall_seconds), 2);
         vec![
-            self.tool.to_string(),
-            format!("{} × {}", self.repositories, self.cases),
+            self.tool.clone(),
+            format!("{} × {}", self.streams, self.cases),
             self.latency_ms.to_string(),
             self.engine.to_string(),
             best.events.to_string(),
@@ -78,12 +90,24 @@ impl Row {
             format!("{:.2}", best.cpu_seconds),
             format!("{:.0}", best.peak_kib as f64 / 1024.0),
             format!("{:.0}", self.ratios.events_per_second),
+            format!("{:.1}", self.ratios.requests_per_thousand_events),
+            format!("{:.0}", self.ratios.bytes_per_event),
             seconds(&self.download),
             seconds(&self.insert),
             shown(self.ratios.to_sum, 2),
             shown(self.ratios.to_slower, 2),
-            shown(self.ratios.to_waiting, 3),
+            shown(self.ratios.to_waiting, 2),
+            shown(self.ratios.to_in_flight, 2),
         ]
+    }
+
+    /// What a first scan may take where each answer takes a tenth of a second, and windows are read side by side.
+    fn seconds_aimed_at(&self) -> Option<f64> {
+        match (self.tool.as_str(), self.streams, self.cases, self.latency_ms) {
+            ("jira", 1, 5_000, 100) => Some(2.0),
+            ("github", 1, 5_000, 100) => Some(3.5),
+            _ => None,
+        }
     }
 
     /// The aims that are missed, in words.
@@ -94,14 +118,17 @@ impl Row {
                 missed.push(words);
             }
         };
-        let Ratios { to_sum, events_per_second, to_waiting, .. } = self.ratios;
+        let Ratios { to_sum, events_per_second, .. } = self.ratios;
+        let best = self.best();
         aim(to_sum.is_none_or(|it| it <= 2.0), "takes more than twice (a) + (b)".to_owned());
-        let into_sqlite = self.latency_ms == 0 && self.engine == Engine::Sqlite;
+        let fast = ["github", "jira"].contains(&self.tool.as_str());
+        let into_sqlite = fast && self.latency_ms == 0 && self.engine == Engine::Sqlite;
         aim(!into_sqlite || events_per_second >= 60_000.0, "below 60,000 events/s".to_owned());
-        let one = self.repositories == 1;
-        aim(to_waiting.is_none_or(|it| !one || it <= 1.05), "more than 1.05 × waiting".to_owned());
-        aim(self.best().peak_kib <= 64 * 1024, "more than 64 MB".to_owned());
-        let name = format!("{}, {} × {}", self.tool, self.repositories, self.cases);
+        if let Some(seconds) = self.seconds_aimed_at() {
+            aim(best.wall_seconds < seconds, format!("takes {seconds} s or more"));
+        }
+        aim(best.peak_kib <= 64 * 1024, "more than 64 MB".to_owned());
+        let name = format!("{}, {} × {}", self.tool, self.streams, self.cases);
         let whole = |words| format!("{name}, {} ms, {}: {words}", self.latency_ms, self.engine);
         missed.into_iter().map(whole).collect()
     }
@@ -120,7 +147,7 @@ pub(crate) fn json(rows: &[Row]) -> Result<()> {
     Ok(())
 }
 
-const HEADER: [&str; 16] = [
+const HEADER: [&str; 19] = [
     "tool",
     "cases",
     "ms",
@@ -132,11 +159,14 @@ const HEADER: [&str; 16] = [
     "CPU s",
     "MB",
     "events/s",
+    "req/1k",
+    "B/event",
     "(a) s",
     "(b) s",
     "÷(a+b)",
     "÷max(a,b)",
     "÷waiting",
+    "÷in flight",
 ];
 
 pub(crate) fn print(rows: &[Row]) -> Result<()> {
@@ -145,11 +175,11 @@ pub(crate) fn print(rows: &[Row]) -> Result<()> {
     table.add_rows(rows.iter().map(Row::cells));
     table.column_iter_mut().skip(4).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     println!("{table}\n{}", LEGEND.trim());
-    for row in rows.iter().filter(|row| row.repositories == 1) {
+    for row in rows.iter().filter(|row| row.streams == 1) {
         let larger = rows.iter().find(|it| it.larger_than(row));
         if let Some(larger) = larger {
             let mb = |row: &Row| row.best().peak_kib as f64 / 1024.0;
-            let (tool, engine, ms) = (row.tool, row.engine, row.latency_ms);
+            let (tool, engine, ms) = (&row.tool, row.engine, row.latency_ms);
             println!(
                 "memory, {tool} into {engine} at {ms} ms: {:.0} MB with {} cases, {:.0} MB with {}",
                 mb(row),
@@ -166,15 +196,21 @@ pub(crate) fn print(rows: &[Row]) -> Result<()> {
 }
 
 const LEGEND: &str = "
-wall, CPU, MB: the scan's own process; MB is the most that was resident. (a): the same requests, read and dropped.
-(b): the same events into a table with a primary key and nothing else; Postgres does not wait for its disk, SQLite
-does. waiting: pages × latency ÷ streams followed at a time; (a) beside it says what the pretend tool and the
-network stack make of it.
-Aims: ÷(a+b) ≤ 2; ≥ 60,000 events/s into sqlite at 0 ms; ÷waiting ≤ 1.05 for one repository; ≤ 64 MB, and flat.";
+wall, CPU, MB: the scan's own process; MB is the most that was resident. req/1k: requests for 1,000 kept events;
+B/event: decoded bytes of the answers for each; a vendor's quota is spent on these. (a): the same requests, read and
+dropped. (b): the same events into a table with a primary key and nothing else; Postgres does not wait for its disk,
+SQLite does. waiting: pages (rounds of requests asked together) × latency ÷ streams followed at a time. in flight:
+requests × latency ÷ 8, which is how many may be on their way at a time. Nothing is faster than the longer of the two.
+Gmail is asked about each message by itself, and has at most 5,000 threads; with latency at most 500.
+Aims: ÷(a+b) ≤ 2; ≥ 60,000 events/s of GitHub and Jira into sqlite at 0 ms; 5,000 issues at 100 ms in less than 2 s
+(Jira) and 3.5 s (GitHub); ≤ 64 MB, and flat.";
 
 impl Row {
     fn larger_than(&self, other: &Self) -> bool {
-        let kind = |row: &Self| (row.tool, row.engine, row.latency_ms, row.repositories);
-        kind(self) == kind(other) && self.cases > other.cases
+        self.kind() == other.kind() && self.cases > other.cases
+    }
+
+    fn kind(&self) -> (&str, Engine, u64, usize) {
+        (&self.tool, self.engine, self.latency_ms, self.streams)
     }
 }

@@ -2,25 +2,24 @@
 
 use super::scan::allowed;
 use crate::job::{Figures, Job, measured};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use twinflow::clock::Clock;
-use twinflow::scan::egress::{Authorization, Bounds, Egress};
+use twinflow::scan::egress::{Bounds, Egress};
 use twinflow_connectors::{Connector, Cursor, Page};
 
 pub(crate) async fn run(job: &Job) -> Result<Figures> {
     let (egress, connector) = way_out(job)?;
     let (counted, figures) = measured(everything(job, &egress, connector, drop)).await?;
-    let Figures { pages, requests, cases, events, .. } = counted;
-    Ok(Figures { pages, requests, cases, events, ..figures })
+    let Figures { pages, requests, bytes, cases, events, .. } = counted;
+    Ok(Figures { pages, requests, bytes, cases, events, ..figures })
 }
 
 pub(super) fn way_out(job: &Job) -> Result<(Egress, &'static dyn Connector)> {
-    let connector = twinflow_connectors::find(&job.tool.to_string()).context("no such tool")?;
+    let connector = job.connector()?;
     let contract = connector.contract();
     let pin = allowed(job)?.pin(&job.url, contract)?;
-    let token = job.token.clone().into();
-    Ok((Egress::new(contract, pin, Authorization::Bearer(&token), Bounds::default())?, connector))
+    Ok((Egress::new(contract, pin, job.credential()?.authorization(), Bounds::default())?, connector))
 }
 
 /// Hands over every page of every stream, and says how much there was.
@@ -35,6 +34,7 @@ pub(super) async fn everything(
     Ok(each.into_iter().fold(Figures::default(), |sum, it| Figures {
         pages: sum.pages + it.pages,
         requests: sum.requests + it.requests,
+        bytes: sum.bytes + it.bytes,
         cases: sum.cases + it.cases,
         events: sum.events + it.events,
         ..sum
@@ -57,8 +57,9 @@ async fn one(
         let page = connector.read(&stream, &sweep, &answers)?;
         count.pages += 1;
         count.requests += asked.len() as u64;
+        count.bytes += answers.iter().map(|answer| answer.bytes() as u64).sum::<u64>();
         count.cases += page.cases.len() as u64;
-        count.events += page.events.len() as u64;
+        count.events += (page.events.len() + page.revised.len()) as u64;
         sweep = page.next.clone();
         take(page);
     }

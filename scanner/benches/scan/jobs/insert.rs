@@ -50,7 +50,7 @@ pub(crate) async fn run(job: &Job) -> Result<Figures> {
     let (egress, connector) = way_out(job)?;
     let pages: RefCell<Vec<Vec<Row>>> = RefCell::default();
     let take = |page: twinflow_connectors::Page| {
-        pages.borrow_mut().push(page.events.into_iter().map(Row::of).collect());
+        pages.borrow_mut().push(page.events.into_iter().chain(page.revised).map(Row::of).collect());
     };
     let counted = everything(job, &egress, connector, take).await?;
     let pages = pages.into_inner();
