@@ -201,7 +201,8 @@ B/event: decoded bytes of the answers for each; a vendor's quota is spent on the
 dropped. (b): the same events into a table with a primary key and nothing else; Postgres does not wait for its disk,
 SQLite does. waiting: pages (rounds of requests asked together) × latency ÷ streams followed at a time. in flight:
 requests × latency ÷ 8, which is how many may be on their way at a time. Nothing is faster than the longer of the two.
-Gmail is asked about each message by itself, and has at most 5,000 threads; with latency at most 500.
+Gmail is asked about each message by itself, and has at most 5,000 threads; with latency at most 100, and Zendesk,
+where a page waits for the one before, at most 500 tickets.
 Aims: ÷(a+b) ≤ 2; ≥ 60,000 events/s of GitHub and Jira into sqlite at 0 ms; 5,000 issues at 100 ms in less than 2 s
 (Jira) and 3.5 s (GitHub); ≤ 64 MB, and flat.";
 
