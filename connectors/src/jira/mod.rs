@@ -35,6 +35,8 @@ pub(crate) struct Jira;
 
 /// Issues a page brings before anything is halved.
 const PAGE: u64 = 100;
+/// Issues whose change logs are asked for at once; there may be 1,000.
+const TOGETHER: u64 = 2 * PAGE;
 const SIDE_BY_SIDE: usize = 8;
 /// What the search index shows late, and clocks that differ.
 const OVERLAP: TimeDelta = TimeDelta::minutes(15);
@@ -51,8 +53,8 @@ const AFTER_ALL: &str = "2199-12-31 00:00";
 const MOST_PARTS: u32 = 24;
 /// More than any time zone is behind UTC.
 const AHEAD_OF_UTC: TimeDelta = TimeDelta::hours(13);
-/// Searches asked at a time.
-const SEARCHES: usize = 4;
+/// Searches asked at a time. The change logs of what they find take the rest of a round.
+const SEARCHES: usize = 5;
 
 static SEARCH_PROJECT: Operation = Operation {
     name: "search_project",
@@ -216,13 +218,13 @@ fn left_asked(at: &Sweep) -> usize {
     at.pending.len().min(SIDE_BY_SIDE - searches)
 }
 
-/// What is left of a first sweep after its first page, in parts: about two pages each, if the rest is as dense as the
-/// page was. JQL takes the bounds in the time zone of the user's profile: whatever that is, it is the same for the end
+/// What is left of a first sweep after its first page, in parts: two to three pages each, if the rest is as dense as
+/// the page was, since the last page of a part is only half full as a rule. JQL takes the bounds in the time zone of the user's profile: whatever that is, it is the same for the end
 /// of one part and the beginning of the next, and half a day behind the page's last issue no zone lies ahead of it.
 fn parts(whole: &Window, first: DateTime<Utc>, last: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Window> {
     let bound = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M").to_string();
     let pages = (now - last).num_minutes() / (last - first).num_minutes().max(1);
-    let count = u32::try_from(pages / 2).unwrap_or(MOST_PARTS).clamp(2, MOST_PARTS);
+    let count = u32::try_from(pages * 2 / 5).unwrap_or(MOST_PARTS).clamp(2, MOST_PARTS);
     let part = |(since, until): (_, Option<_>)| Window {
         since: bound(since),
         until: Some(until.map_or_else(|| AFTER_ALL.to_owned(), bound)),

@@ -1,6 +1,6 @@
 //! What Jira's answers mean.
 
-use super::{CHANGELOGS, parts, wire};
+use super::{CHANGELOGS, TOGETHER, parts, wire};
 use crate::answer::Answer;
 use crate::connector::{Page, Pending, Place, Sweep};
 use crate::error::ReadError;
@@ -41,11 +41,23 @@ impl Reader {
             _ => return Err(ReadError::Missing("nextPageToken or isLast")),
         };
         self.go_on(nth, place, before);
-        if !issues.is_empty() {
-            let operation = CHANGELOGS.name.to_owned();
-            self.page.next.pending.push(Pending { operation, cases: issues, page: None });
-        }
+        self.histories_later(issues);
         Ok(())
+    }
+
+    /// The change logs of two pages are asked for together, which leaves room for one more search in each round.
+    fn histories_later(&mut self, issues: Vec<String>) {
+        let next = &mut self.page.next;
+        let most = usize::try_from(next.size(TOGETHER)).unwrap_or(usize::MAX);
+        let fresh = |left: &&mut Pending| left.operation == CHANGELOGS.name && left.page.is_none();
+        match next.pending.last_mut().filter(fresh) {
+            Some(left) if left.cases.len() + issues.len() <= most => left.cases.extend(issues),
+            _ if issues.is_empty() => {}
+            _ => {
+                let operation = CHANGELOGS.name.to_owned();
+                next.pending.push(Pending { operation, cases: issues, page: None });
+            }
+        }
     }
 
     /// Where the nth window goes on. The first page of a first sweep tells whether more pages follow, and what they

@@ -136,7 +136,7 @@ async fn what_changes_while_a_first_sweep_reads_is_met_by_the_next() {
 
 #[tokio::test]
 async fn a_first_sweep_that_waited_too_long_reads_only_the_parts_that_were_not_done() {
-    let stage = stage(1_500, JiraSwitches::default()).await;
+    let stage = stage(2_500, JiraSwitches::default()).await;
     let mut sweep = stage.begin();
     let mut kept = Vec::new();
     while !sweep.windows.iter().any(|it| it.is_done()) {
