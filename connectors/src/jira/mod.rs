@@ -219,8 +219,9 @@ fn left_asked(at: &Sweep) -> usize {
 }
 
 /// What is left of a first sweep after its first page, in parts: two to three pages each, if the rest is as dense as
-/// the page was, since the last page of a part is only half full as a rule. JQL takes the bounds in the time zone of the user's profile: whatever that is, it is the same for the end
-/// of one part and the beginning of the next, and half a day behind the page's last issue no zone lies ahead of it.
+/// the page was; the last page of a part is half empty as a rule. JQL takes the bounds in the time zone of the user's
+/// profile: whatever that is, it is the same for the end of one part and the beginning of the next, and half a day
+/// behind the page's last issue no zone lies ahead of it.
 fn parts(whole: &Window, first: DateTime<Utc>, last: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Window> {
     let bound = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M").to_string();
     let pages = (now - last).num_minutes() / (last - first).num_minutes().max(1);

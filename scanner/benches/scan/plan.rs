@@ -73,8 +73,8 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     if args.json { table::json(&rows) } else { table::print(&rows) }
 }
 
-/// How many of the cases a tool gets. Gmail is asked about one message at a time, Zendesk for a hundred ticks of a
-/// clock after another: many cases would take longer than all the rest, and tell nothing more.
+/// How many of the cases a tool gets. Gmail is asked about one message at a time, and Zendesk's pages wait for one
+/// another: more cases would take longer than all the rest, and tell nothing more.
 fn bearable(tool: &str, cases: u64, latency: u64) -> u64 {
     match (tool, latency) {
         ("gmail", 0) => cases.min(5_000),
