@@ -65,21 +65,28 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Row-level security does not hold for superusers, BYPASSRLS, or whoever may change the tables; nor for who
-    /// may become one of them.
+    /// Row-level security does not hold for superusers, BYPASSRLS, or whoever may change the tables or the functions
+    /// that policies call; nor for who may become one of them: by membership, or, where CREATEROLE allows that
+    /// (until Postgres 16), by making itself a member.
     async fn has_no_power_over_tenants(&self) -> Result<()> {
-        let (superuser, bypasses, owns): (bool, bool, bool) = sqlx::query_as(
+        let powers: (bool, bool, bool, bool, bool) = sqlx::query_as(
             "SELECT coalesce(bool_or(rolsuper), false), coalesce(bool_or(rolbypassrls), false),
                  EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                     WHERE n.nspname = 'public' AND pg_has_role(c.relowner, 'MEMBER'))
+                     WHERE n.nspname = 'public' AND pg_has_role(c.relowner, 'MEMBER')),
+                 EXISTS (SELECT FROM pg_namespace n LEFT JOIN pg_proc f ON f.pronamespace = n.oid
+                     WHERE n.nspname = 'app'
+                         AND (pg_has_role(n.nspowner, 'MEMBER') OR pg_has_role(f.proowner, 'MEMBER'))),
+                 coalesce(bool_or(rolcreaterole), false)
              FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')",
         )
         .fetch_one(&self.pool)
         .await?;
-        match (superuser, bypasses, owns) {
-            (true, _, _) => Err(StoreError::TooMuchPower("it is a superuser")),
-            (_, true, _) => Err(StoreError::TooMuchPower("it has BYPASSRLS")),
-            (_, _, true) => Err(StoreError::TooMuchPower("it owns tables")),
+        match powers {
+            (true, ..) => Err(StoreError::TooMuchPower("it is a superuser")),
+            (_, true, ..) => Err(StoreError::TooMuchPower("it has BYPASSRLS")),
+            (_, _, true, ..) => Err(StoreError::TooMuchPower("it owns tables")),
+            (_, _, _, true, _) => Err(StoreError::TooMuchPower("it owns the schema app or a function in it")),
+            (.., true) => Err(StoreError::TooMuchPower("it has CREATEROLE")),
             _ => Ok(()),
         }
     }

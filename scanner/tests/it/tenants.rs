@@ -661,14 +661,27 @@ async fn role(database: &TestDatabase, with: &str) -> String {
 async fn a_role_that_could_cross_tenants_is_not_let_in() {
     let database = migrated().await;
     let bypassing = role(&database, "BYPASSRLS IN ROLE tf_app").await;
+    let creating = role(&database, "CREATEROLE IN ROLE tf_app").await;
+    let owns = "it owns the schema app or a function in it";
+    let of_schema = role(&database, "IN ROLE tf_app").await;
+    let of_function = role(&database, "IN ROLE tf_app").await;
+    let mut admin = superuser(&database).await;
+    run(&mut admin, &format!("ALTER SCHEMA app OWNER TO {of_schema}")).await.unwrap();
+    run(&mut admin, &format!("ALTER FUNCTION app.current_tenant() OWNER TO {of_function}")).await.unwrap();
     for (url, why) in [
         (database.superuser_url(), "it is a superuser"),
         (database.url_for(&bypassing), "it has BYPASSRLS"),
         (database.owner_url(), "it owns tables"),
+        (database.url_for(&creating), "it has CREATEROLE"),
+        (database.url_for(&of_schema), owns),
+        (database.url_for(&of_function), owns),
         // Nor one that could become such a role.
         (database.login_url("postgres").await, "it is a superuser"),
         (database.login_url(&bypassing).await, "it has BYPASSRLS"),
         (database.login_url("twinflow_owner").await, "it owns tables"),
+        (database.login_url(&creating).await, "it has CREATEROLE"),
+        (database.login_url(&of_schema).await, owns),
+        (database.login_url(&of_function).await, owns),
     ] {
         let error = refused(&url).await;
         assert_eq!(error, StoreError::TooMuchPower(why));
