@@ -92,8 +92,12 @@ fn whatever_a_newer_contract_allows_beyond_the_older_one_is_breaking() {
         (push(&old, "/operations/0/query", json!({"name": "expand", "value": "all"})), "query expand=all"),
         (with(&old, |it| it["tools"][0]["operations"][0]["path"] = json!("/all")), "asks POST /all"),
         (with(&old, |it| it["tools"][0]["operations"][0]["body"]["text"] = json!(text)), "title"),
-        (push(&old, "/operations/0/fields", field.clone()), "decodes issues[].title (text)"),
+        (push(&old, "/operations/0/fields", field.clone()), "decodes issues[].title as Name (text)"),
         (push(&old, "/operations/0/fields/0/takes", json!("anything")), "(anything)"),
+        (
+            with(&old, |it| it["tools"][0]["operations"][0]["fields"][0]["kind"] = json!("String")),
+            " as String (",
+        ),
         (push(&old, "/complaints", field), "refusals decode issues[].title"),
         (push(&old, "/stored", json!("titles")), "keeps titles"),
         (
@@ -132,6 +136,20 @@ fn what_is_no_contract_or_one_of_another_version_is_not_compared() {
     home.run("contract diff old.json").complains(&["old.json is no contract"]);
     fs::write(home.named("old.json"), "{\"version\": 2, \"tools\": []}").unwrap();
     home.run("contract diff old.json").complains(&["version 2", "version 1"]);
+}
+
+/// What is left out of a comparison may be what is wider.
+#[test]
+fn a_contract_that_says_something_unknown_is_not_compared() {
+    let home = Home::new();
+    let old = home.run("contract --format json").done().json();
+    fs::write(home.named("old.json"), old.to_string()).unwrap();
+    let operation = "/tools/0/operations/0";
+    for place in ["", "/tools/0", "/tools/0/scopes/0", operation, &format!("{operation}/fields/0")] {
+        let add = |it: &mut Value| it.pointer_mut(place).unwrap()["headers"] = json!("Cookie");
+        fs::write(home.named("new.json"), with(&old, add).to_string()).unwrap();
+        home.run("contract diff old.json new.json").complains(&["new.json was made by a newer program"]);
+    }
 }
 
 // --- What one scan asked and kept ---

@@ -5,7 +5,7 @@
 
 use super::document::{Decoded, Document, Operation, Tool, VERSION};
 use crate::cli::{End, format};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -46,10 +46,17 @@ pub(super) fn run(args: &Args) -> Result<End> {
 
 fn read(path: &Path) -> Result<Document> {
     let shown = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| anyhow::anyhow!("{shown} cannot be read: {}", error.kind()))?;
-    let unknown = || format!("{shown} is no contract; `twinflow contract --format json` prints one");
-    let document: Document = serde_json::from_str(&text).ok().with_context(unknown)?;
+    let text =
+        fs::read_to_string(path).map_err(|error| anyhow!("{shown} cannot be read: {}", error.kind()))?;
+    let no_contract = || format!("{shown} is no contract; `twinflow contract --format json` prints one");
+    let document: Document = match serde_json::from_str(&text) {
+        Ok(document) => document,
+        // serde_json names the problem in its text alone; nothing else has it.
+        Err(error) if error.to_string().starts_with("unknown field") => {
+            bail!("{shown} was made by a newer program: it says something that this one does not know")
+        }
+        Err(_) => return Err(anyhow!(no_contract())),
+    };
     if document.version != VERSION {
         bail!(
             "{shown} is a contract of version {}; this program compares version {VERSION}",
@@ -154,7 +161,7 @@ fn of_operation(operation: &Operation) -> Vec<(String, String)> {
 }
 
 fn of_field(field: &Decoded) -> impl Iterator<Item = String> {
-    field.takes.iter().map(|takes| format!("{} ({takes})", field.path))
+    field.takes.iter().map(|takes| format!("{} as {} ({takes})", field.path, field.kind))
 }
 
 /// What is never asked for, of the tools that both have: a tool that is gone needs no promises any more.

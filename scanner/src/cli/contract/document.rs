@@ -6,16 +6,19 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use twinflow_connectors::{Body, Connector, Field, OAuth, Reads, Revoke, SignIn, TicketDesk};
 
-/// Raised when the meaning of a key changes; a new key alone does not raise it.
+/// Raised when the meaning of a key changes; a new key alone does not raise it. A program that does not know a key
+/// refuses the document: it cannot tell what that allows.
 pub(super) const VERSION: u32 = 1;
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Document {
     pub(super) version: u32,
     pub(super) tools: Vec<Tool>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Tool {
     pub(super) tool: String,
     pub(super) title: String,
@@ -36,6 +39,7 @@ pub(super) struct Tool {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct WayIn {
     pub(super) way: String,
     pub(super) what: String,
@@ -45,12 +49,14 @@ pub(super) struct WayIn {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Scope {
     pub(super) name: String,
     pub(super) why: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Operation {
     pub(super) name: String,
     pub(super) why: String,
@@ -62,6 +68,7 @@ pub(super) struct Operation {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Write {
     pub(super) name: String,
     pub(super) why: String,
@@ -76,6 +83,7 @@ pub(super) struct Write {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Parameter {
     pub(super) name: String,
     pub(super) value: String,
@@ -83,6 +91,7 @@ pub(super) struct Parameter {
 
 /// The exact text of a request's body; `{name}` stands for a value.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     pub(super) language: String,
     pub(super) text: String,
@@ -91,6 +100,7 @@ pub(super) struct Asked {
 
 /// A field that is decoded, by the code's own account.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Decoded {
     pub(super) path: String,
     pub(super) kind: String,
