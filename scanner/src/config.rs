@@ -129,10 +129,19 @@ impl Settings {
     }
 
     pub async fn open(&self) -> Result<Opened> {
+        self.open_by(|nothing_sealed| self.keys(nothing_sealed)).await
+    }
+
+    /// By the keys of this file, wherever else there are others.
+    pub async fn open_by_file(&self, keys: &Path) -> Result<Opened> {
+        self.open_by(|_| Ok(KeySource::file(keys).load()?)).await
+    }
+
+    async fn open_by(&self, keys: impl FnOnce(bool) -> Result<KeySet>) -> Result<Opened> {
         let clock = Clock::system();
         let store = self.open_store(clock.clone()).await?;
         let sealed = store.sealed_under().await?;
-        let keys = self.keys(sealed.is_empty())?;
+        let keys = keys(sealed.is_empty())?;
         let vault = Vault::new(keys);
         for (id, count) in sealed {
             let id = KeyId::from(id);

@@ -111,7 +111,7 @@ const CASES: usize = 40;
 
 async fn look_for_leaks(settings: &Settings, json: bool) -> Result<End> {
     // Nothing of what is really connected is touched.
-    let settings = Settings { database_url: None, tenant: None, key_file: None, ..settings.clone() };
+    let settings = Settings { database_url: None, tenant: None, ..settings.clone() };
     let program = std::env::current_exe()?;
     let mut trial = Trial::begin(&program, &settings, CASES).await?;
     trial.run().await?;
@@ -140,6 +140,9 @@ fn in_words(verdict: &Verdict) -> String {
     verdict.places.iter().for_each(|it| text += &format!("  {} ({} bytes)\n", it.place, it.bytes));
     let control = &verdict.control;
     text += &format!("\nOf {} leaks planted on purpose, {} were found.\n", control.planted, control.found);
+    if let Some(why) = &verdict.nothing_can_be_said {
+        text += &format!("Beyond that, nothing can be said: {why}.\n");
+    }
     if verdict.found.is_empty() {
         text += "Of leaks nobody planted, none was found.\n";
     } else {

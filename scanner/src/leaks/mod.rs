@@ -17,6 +17,8 @@ use std::collections::BTreeSet;
 /// What was looked for, where, and what was found.
 #[derive(Debug, Serialize)]
 pub struct Verdict {
+    /// Why the rest says nothing.
+    pub nothing_can_be_said: Option<String>,
     pub tools: Vec<String>,
     pub canaries: usize,
     /// Tokens and keys, whole and in part.
@@ -42,9 +44,11 @@ pub struct Control {
 }
 
 impl Verdict {
-    /// Nothing got out, and something would have been noticed.
+    /// There was something to get out, nothing did, and something would have been noticed.
     pub fn is_clean(&self) -> bool {
-        self.found.is_empty() && self.control.planted > 0 && self.control.found == self.control.planted
+        let control = &self.control;
+        let notices = control.planted > 0 && control.found == control.planted;
+        self.nothing_can_be_said.is_none() && self.found.is_empty() && notices
     }
 }
 
@@ -55,8 +59,10 @@ pub async fn judge(trial: &Trial) -> Result<Verdict> {
     let places = trial.places().await?;
     let found = search.places(&places);
     let control = control(trial, &search, &secrets).await?;
+    let nothing_can_be_said = trial.is_void().await?;
     let canaries = twinflow_fixtures::canary::all().len();
     Ok(Verdict {
+        nothing_can_be_said,
         tools: trial.tools(),
         canaries,
         secrets: secrets.len() - canaries,

@@ -5,7 +5,7 @@ use super::search::Secret;
 use crate::config::{Opened, Settings};
 use crate::connect::{NewConnection, Setting, add};
 use crate::credential::Credential;
-use crate::store::Whom;
+use crate::store::{Wanted, Whom};
 use anyhow::{Context as _, Result};
 use secrecy::SecretString;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use twinflow_fixtures::{Fault, Service, ServiceOptions, Stand, Story, StoryOptions, canary, stands};
+use twinflow_vault::KeySet;
 
 /// A place that was written to, and what stands there.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Trial {
     settings: Settings,
     opened: Opened,
     tools: Vec<(&'static str, &'static str, Service)>,
+    /// Whether the scan in peace ended well, once there was one.
+    scanned: Option<bool>,
     printed: Vec<Place>,
 }
 
@@ -77,6 +80,7 @@ fn faults() -> Vec<Fault> {
 
 impl Trial {
     /// Starts and connects the pretend tools. `settings` says which database; without one it is a fresh embedded one.
+    /// The vault has a key of its own, whichever keys there are beside it: a real one has no place in a trial.
     pub async fn begin(program: &Path, settings: &Settings, cases: usize) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("twinflow-canary-").tempdir()?;
         for name in ["home", "tmp"] {
@@ -92,20 +96,31 @@ impl Trial {
             started.push((tool, user, token, path, streams, service));
         }
         let origins: Vec<_> = started.iter().map(|it| it.5.url()).collect();
+        let key_file = folder.path().join("data/vault.key");
+        twinflow_vault::create_key_file(&key_file, &KeySet::generate(&mut rand::rng())?)?;
         let settings = Settings {
+            key_file: Some(key_file.clone()),
             data_dir: Some(folder.path().join("data")),
             egress_allow: origins.join(","),
             quiet: true,
             ..settings.clone()
         };
-        let opened = settings.open().await?;
+        let opened = settings.open_by_file(&key_file).await?;
         let mut tools = vec![];
         for (tool, user, token, path, streams, service) in started {
             let base_url = format!("{}{path}", service.url());
             connect(&settings, &opened, tool, &base_url, &streams, (user, token)).await?;
             tools.push((tool, token, service));
         }
-        Ok(Self { folder, program: program.to_owned(), settings, opened, tools, printed: vec![] })
+        Ok(Self {
+            folder,
+            program: program.to_owned(),
+            settings,
+            opened,
+            tools,
+            scanned: None,
+            printed: vec![],
+        })
     }
 
     pub fn tools(&self) -> Vec<String> {
@@ -114,7 +129,7 @@ impl Trial {
 
     /// Scans in peace, then under each fault, then shows everything.
     pub async fn run(&mut self) -> Result<()> {
-        self.twinflow("scan").await?;
+        self.scanned = Some(self.twinflow("scan").await?);
         for fault in faults() {
             // Something new to read, so that a scan asks more than whether there is.
             let now = self.opened.clock.now();
@@ -133,8 +148,25 @@ impl Trial {
         Ok(())
     }
 
-    /// Runs this program, with nothing of this process' environment, and keeps what it prints.
-    async fn twinflow(&mut self, line: &str) -> Result<()> {
+    /// Why it shows nothing, if so: what was not read could not get out.
+    pub async fn is_void(&self) -> Result<Option<String>> {
+        match self.scanned {
+            None => return Ok(Some("nothing was scanned".to_owned())),
+            Some(false) => return Ok(Some("the scan without faults did not end well".to_owned())),
+            Some(true) => {}
+        }
+        for connection in self.opened.store.connections().await? {
+            let wanted = Wanted { connection: Some(connection.id), limit: 1, ..Wanted::default() };
+            if self.opened.store.events(&wanted).await?.is_empty() {
+                return Ok(Some(format!("no event of {} was read", connection.tool)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Runs this program, with nothing of this process' environment, keeps what it prints, and says whether it ended
+    /// well.
+    async fn twinflow(&mut self, line: &str) -> Result<bool> {
         let mut command = Command::new(&self.program);
         command.args(line.split_whitespace()).current_dir(self.folder.path()).env_clear();
         command.env("HOME", self.folder.path().join("home")).env("TMPDIR", self.folder.path().join("tmp"));
@@ -149,7 +181,7 @@ impl Trial {
         let ran = ran.context("this program cannot be run again")?;
         self.printed.push(Place { name: format!("standard output of {line}"), bytes: ran.stdout });
         self.printed.push(Place { name: format!("standard error of {line}"), bytes: ran.stderr });
-        Ok(())
+        Ok(ran.status.success())
     }
 
     /// What must be nowhere: canaries, tokens whole and in part, and the vault's keys.
@@ -170,7 +202,7 @@ impl Trial {
     }
 
     fn key_file(&self) -> PathBuf {
-        self.settings.key_file.clone().unwrap_or_else(|| self.folder.path().join("data/vault.key"))
+        self.folder.path().join("data/vault.key")
     }
 
     /// Everything that was written: each file and its name, a copy of the embedded database, and all that was printed.

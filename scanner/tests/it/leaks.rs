@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use twinflow::config::Settings;
-use twinflow::leaks::{Found, Hit, Place, Search, Secret, Trial, written};
+use twinflow::leaks::{Found, Hit, Place, Search, Secret, Trial, judge, written};
 use twinflow_fixtures::github::{CLASSIC_TOKEN, TOKEN};
 use twinflow_fixtures::jira::{JiraSwitches, TOKEN as JIRA_TOKEN, WRITE_TOKEN};
 use twinflow_fixtures::{Fault, GitHub, Jira, RetryAfter, Service, ServiceOptions, canary};
@@ -317,7 +317,10 @@ async fn nothing_people_wrote_and_no_secret_is_kept_logged_or_shown() {
 
 #[test]
 fn the_doctor_finds_no_canary_of_any_tool_and_every_leak_that_was_planted() {
-    let home = Home::new();
+    let mut home = Home::new();
+    // The operator's key is no business of the pretend tools'.
+    let keys = twinflow_vault::KeySet::generate(&mut rand::rng()).unwrap();
+    home.set("TWINFLOW_VAULT_KEY", keys.render().as_str());
     let verdict = home.run("doctor --canary --json").done().json();
     let tools: Vec<_> = twinflow_connectors::ALL.iter().map(|it| it.contract().tool).collect();
     let mut shown: Vec<_> =
@@ -328,6 +331,7 @@ fn the_doctor_finds_no_canary_of_any_tool_and_every_leak_that_was_planted() {
         tools.sort_unstable();
         tools
     });
+    assert_eq!(verdict["nothing_can_be_said"], json!(null));
     assert_eq!(verdict["canaries"], canary::all().len());
     assert!(canary::all().len() >= 20 && verdict["encodings"].as_array().unwrap().len() >= 7);
     assert_eq!(verdict["found"], json!([]));
@@ -343,12 +347,29 @@ fn the_doctor_finds_no_canary_of_any_tool_and_every_leak_that_was_planted() {
     assert!(!home.data().exists(), "what is really connected is left alone");
 }
 
-fn settings(url: String, key_file: &Path) -> Settings {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trial_in_which_nothing_was_scanned_is_no_clean_one() {
+    let none = Settings { database_url: None, tenant: None, ..settings(String::new()) };
+    // The one never runs, the other runs a program that reads nothing, and one that says it did.
+    for (program, why) in
+        [(None, "nothing was scanned"), (Some("false"), "did not end well"), (Some("true"), "no event of")]
+    {
+        let mut trial = Trial::begin(Path::new(program.unwrap_or("true")), &none, 3).await.unwrap();
+        if program.is_some() {
+            trial.run().await.unwrap();
+        }
+        let verdict = judge(&trial).await.unwrap();
+        assert!(verdict.found.is_empty() && !verdict.is_clean());
+        assert!(verdict.nothing_can_be_said.as_ref().unwrap().contains(why), "{verdict:?}");
+    }
+}
+
+fn settings(url: String) -> Settings {
     Settings {
         data_dir: None,
         database_url: Some(url),
         tenant: Some(uuid::Uuid::from_u128(77)),
-        key_file: Some(key_file.to_owned()),
+        key_file: None,
         egress_allow: String::new(),
         log: tracing::Level::TRACE,
         quiet: true,
@@ -378,11 +399,7 @@ async fn dump(superuser: &mut PgConnection) -> Place {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dump_of_postgres_and_the_log_of_its_scans_hold_no_canary_of_any_tool() {
     let server = migrated().await;
-    let folder = tempfile::TempDir::new().unwrap();
-    let key_file = folder.path().join("vault.key");
-    let keys = twinflow_vault::KeySet::generate(&mut rand::rng()).unwrap();
-    twinflow_vault::create_key_file(&key_file, &keys).unwrap();
-    let settings = settings(server.login_url("tf_app").await, &key_file);
+    let settings = settings(server.login_url("tf_app").await);
     let program = Path::new(env!("CARGO_BIN_EXE_twinflow"));
     let mut trial = Trial::begin(program, &settings, 40).await.unwrap();
     trial.run().await.unwrap();
