@@ -3,10 +3,11 @@
 
 use crate::clock::Clock;
 use crate::connect::owner;
-use crate::credential::{Credential, Grant};
+use crate::credential::{Credential, Grant, is_same, plain};
 use crate::oauth::{AuthServer, Revoked};
 use crate::scan::egress::Allowed;
 use crate::store::{Connection, Purged, Result, Store, StoreError};
+use secrecy::SecretString;
 use serde::Serialize;
 use std::time::Duration;
 use twinflow_connectors::Revoke;
@@ -90,6 +91,32 @@ async fn give_back(setting: Setting<'_>, connection: &Connection) -> Result<AtTh
     }
 }
 
+/// Gives back what a newer grant has replaced; nothing is done where that could end the newer one.
+pub async fn give_back_former(
+    setting: Setting<'_>,
+    connection: &Connection,
+    former: Grant,
+    newer: &Grant,
+) -> AtTheTool {
+    let connector = twinflow_connectors::find(&connection.tool).map(|it| it.contract());
+    let revoke_by = connector.and_then(|it| it.oauth()).map(|oauth| &oauth.revoke);
+    match (connector, revoke_by) {
+        (Some(contract), Some(by)) if leaves_alone(by, &former, newer) => {
+            revoke(setting, connection, former, contract.title).await
+        }
+        _ => AtTheTool::Nothing,
+    }
+}
+
+/// Deleting a token ends that one. RFC 7009, section 2.1, lets a server end with it everything that a person granted
+/// to the same app, as Google does; what was granted to another app is another matter.
+fn leaves_alone(by: &Revoke, former: &Grant, newer: &Grant) -> bool {
+    let shared =
+        |refresh: &SecretString| former.refresh.as_ref().is_some_and(|it| is_same(it, plain(refresh)));
+    let another = !former.is_same(newer) && !newer.refresh.as_ref().is_some_and(shared);
+    another && (matches!(by, Revoke::Delete(_)) || former.app.id != newer.app.id)
+}
+
 async fn revoke(setting: Setting<'_>, connection: &Connection, grant: Grant, title: &str) -> AtTheTool {
     let server = twinflow_connectors::find(&connection.tool).and_then(|connector| {
         let elsewhere = grant.server.as_deref();
@@ -111,5 +138,27 @@ async fn revoke(setting: Setting<'_>, connection: &Connection, grant: Grant, tit
         Revoked::Done => AtTheTool::Revoked,
         Revoked::Failed(why) => AtTheTool::Failed { why, what_to_do },
         Revoked::ByHand(what) => AtTheTool::ByHand { what_to_do: what.to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::App;
+
+    fn grant(app: &str, access: &str, refresh: &str) -> Grant {
+        let (app, refresh) = (App { id: app.into(), secret: None }, Some(refresh.into()));
+        Grant { app, access: access.into(), refresh, expires_at: None, server: None, instance: None }
+    }
+
+    #[test]
+    fn a_former_grant_is_given_back_only_where_the_newer_one_outlives_it() {
+        let (post, delete) = (Revoke::Post("https://a.example/revoke"), Revoke::Delete("{base}/current"));
+        let newer = grant("app", "a2", "r2");
+        assert!(leaves_alone(&delete, &grant("app", "a1", "r1"), &newer));
+        assert!(!leaves_alone(&post, &grant("app", "a1", "r1"), &newer));
+        assert!(leaves_alone(&post, &grant("another", "a1", "r1"), &newer));
+        assert!(!leaves_alone(&delete, &grant("app", "a1", "r2"), &newer));
+        assert!(!leaves_alone(&delete, &grant("app", "a2", "r1"), &newer));
     }
 }

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::config::{Opened, Settings};
 use crate::connect::{ConnectError, NewConnection, Setting, check, choose_site, keep, owner, renew};
 use crate::credential::{App, Credential, Grant};
+use crate::disconnect::{self, AtTheTool};
 use crate::oauth::AuthServer;
 use crate::scan::egress::Allowed;
 use crate::store::{Connection, StoreError, Whom};
@@ -160,39 +161,70 @@ pub(super) async fn renew_one(settings: &Settings, args: &Renew) -> Result<End> 
     let (setting, rng) = (setting(&opened, &allowed), &mut rand::rng());
     let former = former(&opened, &connection).await?;
     let former_grant = former.as_ref().and_then(Credential::grant);
-    if former_grant.is_none() && args.consent.client_id.is_none() {
+    let given_back = if former_grant.is_none() && args.consent.client_id.is_none() {
+        if args.consent.client_secret_file.is_some() {
+            bail!("say with --client-id which app the client secret is of");
+        }
         let token = sign_in::token(settings, connector.contract())?;
         let credential = match former {
             Some(Credential::Basic { user, .. }) => Credential::Basic { user, secret: token },
             _ => Credential::Token(token),
         };
         renew(setting, &connection, connector, &credential, args.accept_broad_token, rng).await?;
+        None
     } else {
-        let (app, elsewhere) = again(args, former_grant);
-        let server = by_consent(connector, &connection.base_url, &allowed, elsewhere.as_deref())?;
-        let app = match app {
-            Ok(app) => app,
-            Err(client_id) => sign_in::app(&args.consent, client_id, &server)?,
-        };
+        let elsewhere = args.consent.oauth_url.as_deref().or_else(|| former_grant?.server.as_deref());
+        let server = by_consent(connector, &connection.base_url, &allowed, elsewhere)?;
+        let app = app_again(&args.consent, former_grant, &server)?;
         let contract = connector.contract();
         let grant = sign_in::grant(&args.consent, contract, &server, &app, &opened.clock).await?;
+        // A scan may have refreshed it while the person was at the consent page.
+        let former = self::former(&opened, &connection).await?;
         let renewed = renew_by(setting, &connection, connector, grant.clone()).await;
         if renewed.is_err() {
             server.revoke(&grant).await;
         }
         renewed?;
-    }
+        give_former_back(&opened, &allowed, &connection, former, &grant).await
+    };
     opened.store.close().await;
     format::print(format_args!("{} has a new credential.", connection.name))?;
+    given_back.map_or(Ok(()), format::print)?;
     Ok(End::Done)
 }
 
-/// The app as it was, unless another is named, which then has a secret of its own; and where its server is.
-fn again<'a>(args: &'a Renew, former: Option<&Grant>) -> (Result<App, &'a str>, Option<String>) {
-    let elsewhere = args.consent.oauth_url.clone().or_else(|| former?.server.clone());
-    match (args.consent.client_id.as_deref(), former) {
-        (None, Some(grant)) => (Ok(grant.app.clone()), elsewhere),
-        (client_id, _) => (Err(client_id.unwrap_or_default()), elsewhere),
+/// The app as it was, unless another is named or it has another secret now.
+fn app_again(consent: &Consent, former: Option<&Grant>, server: &AuthServer<'_>) -> Result<App> {
+    match (consent.client_id.as_deref(), former) {
+        (Some(client_id), _) => sign_in::app(consent, client_id, server),
+        (None, Some(grant)) if consent.client_secret_file.is_none() => Ok(grant.app.clone()),
+        (None, Some(grant)) => sign_in::app(consent, &grant.app.id, server),
+        (None, None) => bail!("say with --client-id which app to consent to"),
+    }
+}
+
+/// What became at the tool of what was granted before, in a sentence.
+async fn give_former_back(
+    opened: &Opened,
+    allowed: &Allowed,
+    connection: &Connection,
+    former: Option<Credential>,
+    newer: &Grant,
+) -> Option<String> {
+    let Some(Credential::Grant(former)) = former else { return None };
+    let setting = disconnect::Setting {
+        store: &*opened.store,
+        vault: &opened.vault,
+        tenant: opened.tenant,
+        allowed,
+        clock: &opened.clock,
+    };
+    let left = "What was granted before was not given back at the tool";
+    match disconnect::give_back_former(setting, connection, former, newer).await {
+        AtTheTool::Revoked => Some("The tool has taken back what was granted before.".to_owned()),
+        AtTheTool::Failed { why, .. } => Some(format!("{left}: {why}.")),
+        AtTheTool::ByHand { what_to_do } => Some(format!("{left}. To do by hand: {what_to_do}.")),
+        AtTheTool::Nothing => Some(format!("{left}: that may end the new access, too.")),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Consent {
     pub(super) client_id: Option<String>,
     /// Read the client secret from this file
     #[arg(long, value_name = "FILE", help_heading = "Consent")]
-    client_secret_file: Option<PathBuf>,
+    pub(super) client_secret_file: Option<PathBuf>,
     /// The port of the callback URL, http://127.0.0.1:PORT/callback, where the tool wants to know it beforehand
     /// [default: a free one]
     #[arg(long, value_name = "PORT", help_heading = "Consent")]

@@ -139,6 +139,44 @@ async fn a_client_secret_that_is_wrong_is_said_to_be() {
     stored_nothing(&home);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_whose_secret_is_another_now_is_renewed_with_that_secret() {
+    let (tool, home) = consenting(3).await;
+    dance(&home, &consent_line(&tool)).done();
+    let line = format!("renew jira --no-browser --client-secret-file {}", home.named("secret"));
+    fs::write(home.named("secret"), "another-secret").unwrap();
+    let ran = dance(&home, &line).ends(1);
+    assert!(ran.err.contains("does not know the app, or its secret is another"), "{}", ran.err);
+    fs::write(home.named("secret"), CLIENT_SECRET).unwrap();
+    dance(&home, &line).done();
+    // Without a grant there is no app whose secret it could be.
+    let by_token = jira(3).await;
+    let elsewhere = Home::allowing(&[&by_token]);
+    elsewhere.connect_jira(&by_token).done();
+    elsewhere.run(&line).complains(&["--client-id"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_renewed_gives_the_former_access_back_where_that_leaves_the_new_one_alone() {
+    // The one deletes the token that is shown and no other; the other may end all that the app was granted.
+    for (name, said, left) in
+        [("zendesk", "has taken back what was granted before", 1), ("gmail", "was granted before", 2)]
+    {
+        let stand = stands(&story(3)).into_iter().find(|it| it.tool == name).unwrap();
+        let service = Service::start(stand.world, ServiceOptions::default()).await.unwrap();
+        service.oauth(stand.oauth.unwrap());
+        let home = Home::allowing(&[&service]);
+        let url = service.url();
+        let line =
+            format!("connect {name} --client-id {CLIENT_ID} --oauth-url {url} --base-url {url} --no-browser");
+        dance(&home, &line).done();
+        let ran = dance(&home, &format!("renew {name} --no-browser")).done();
+        assert!(ran.out.contains(said) && ran.out.lines().count() == 2, "{}", ran.out);
+        assert_eq!(service.grants(), left, "{}", ran.out);
+        home.run("scan").done();
+    }
+}
+
 const TWO_SITES: OAuthDialect = OAuthDialect {
     sites: &[
         (CLOUD_ID, "acme", "https://acme.atlassian.net"),
