@@ -36,6 +36,12 @@ pub trait Connector: Sync {
     /// if that has waited too long.
     fn begin(&self, stream: &Stream, at: &Cursor, now: DateTime<Utc>) -> Sweep;
 
+    /// A sweep that brings the ids of all the stream's cases, as [`Page::present`], and nothing else: what is no longer
+    /// among them was deleted, moved away or hidden. None where the tool tells of deletions itself.
+    fn census(&self, _: &Stream, _now: DateTime<Utc>) -> Option<Sweep> {
+        None
+    }
+
     /// What to ask next: at least one request; several may be sent side by side.
     fn ask(&self, stream: &Stream, at: &Sweep) -> Result<Vec<Request>, Undeclared>;
 
@@ -170,13 +176,16 @@ pub struct Page {
     /// Happenings that the tool no longer tells of, though it did before.
     pub withdrawn: Vec<Withdrawn>,
     pub names: Vec<Named>,
+    /// Ids of cases that are there, of a census.
+    pub present: Vec<Opaque>,
     /// Where the sweep goes on.
     pub next: Sweep,
 }
 
 impl Page {
     pub(crate) fn new(next: Sweep) -> Self {
-        Self { cases: vec![], events: vec![], revised: vec![], withdrawn: vec![], names: vec![], next }
+        let (cases, events, revised, withdrawn) = (vec![], vec![], vec![], vec![]);
+        Self { cases, events, revised, withdrawn, names: vec![], present: vec![], next }
     }
 }
 

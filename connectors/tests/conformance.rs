@@ -4,6 +4,8 @@
 
 #[path = "conformance/canaries.rs"]
 mod canaries;
+#[path = "conformance/census.rs"]
+mod census;
 #[path = "conformance/damage.rs"]
 mod damage;
 #[path = "conformance/github.rs"]

@@ -5,6 +5,7 @@
 //! Each issue brings its first 50 timeline items; what is longer is drained beside the following pages.
 //! The timeline is asked for whole each time, not since the mark: an issue transferred into the repository
 //! brings a history that is older than the mark.
+//! Of a deleted or transferred issue nothing tells: now and then a census asks for the ids of all that are left.
 //!
 //! <https://docs.github.com/en/graphql/reference/objects#issue>,
 //! <https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>
@@ -71,6 +72,19 @@ static ISSUES_BY_AGE: Operation = Operation {
     reads: &[Reads::of::<wire::Reply<wire::IssuesData>>()],
 };
 
+static CENSUS: Operation = Operation {
+    name: "census",
+    why: "which issues there still are, by their ids alone; asked now and then",
+    method: Method::Post,
+    path: "/graphql",
+    query: &[],
+    body: Body::GraphQl {
+        document: include_str!("census.graphql"),
+        variables: &["owner", "name", "first", "after"],
+    },
+    reads: &[Reads::of::<wire::Reply<wire::CensusData>>()],
+};
+
 static TIMELINE: Operation = Operation {
     name: "timeline",
     why: "the rest of a long issue's history",
@@ -107,11 +121,12 @@ static CONTRACT: Contract = Contract {
         Scope { name: "Issues: read", why: "the issues' states, people and times" },
         Scope { name: "Metadata: read", why: "GitHub adds it to every fine-grained token" },
     ],
-    operations: &[&ISSUES, &ISSUES_BY_AGE, &TIMELINE, &VIEWER],
+    operations: &[&ISSUES, &ISSUES_BY_AGE, &TIMELINE, &CENSUS, &VIEWER],
     complaints: &[Reads::of::<wire::Complaint>()],
     stored: &[
         "issue id, number, state, times of creation and last update",
         "who opened, closed, reopened, assigned, labelled, locked, transferred it or marked it a duplicate, and when",
+        "that an issue is no longer shown: deleted, moved away or hidden; which of them GitHub does not say",
         "people's ids and logins, labels' ids and names",
     ],
     never: &[
@@ -126,12 +141,16 @@ static CONTRACT: Contract = Contract {
 
 enum Step<'a> {
     Issues(usize, &'a Window),
+    Census(usize, &'a Window),
     Timeline(&'a Pending),
 }
 
 /// What `ask` asks and `read` reads, in the same order.
 fn plan(at: &Sweep) -> impl Iterator<Item = Step<'_>> {
-    let issues = open(at).map(|(nth, window)| Step::Issues(nth, window));
+    let issues = open(at).map(|(nth, window)| match window.operation == CENSUS.name {
+        true => Step::Census(nth, window),
+        false => Step::Issues(nth, window),
+    });
     issues.chain(at.pending.iter().take(timelines(at)).map(Step::Timeline))
 }
 
@@ -189,6 +208,10 @@ impl Connector for GitHub {
         })
     }
 
+    fn census(&self, _: &Stream, now: DateTime<Utc>) -> Option<Sweep> {
+        Some(Sweep::new(now, vec![Window::new(&CENSUS, OLDEST_FIRST, None)], vec![]))
+    }
+
     fn ask(&self, stream: &Stream, at: &Sweep) -> Result<Vec<Request>, Undeclared> {
         let (owner, name) = stream.name.split_once('/').unwrap_or((&stream.name, ""));
         plan(at)
@@ -206,6 +229,12 @@ impl Connector for GitHub {
                         (bound, Value::Text(&window.since)),
                     ])
                 }
+                Step::Census(_, window) => CENSUS.request(&[
+                    ("owner", Value::Text(owner)),
+                    ("name", Value::Text(name)),
+                    ("first", Value::Number(at.size(FIRST_PAGE))),
+                    ("after", window.after().into()),
+                ]),
                 Step::Timeline(pending) => TIMELINE.request(&[
                     ("id", pending.cases.first().map(String::as_str).into()),
                     ("after", pending.page.as_deref().into()),
@@ -225,6 +254,7 @@ impl Connector for GitHub {
         for (step, answer) in steps.into_iter().zip(answers) {
             match step {
                 Step::Issues(nth, _) => reader.issues(answer, nth)?,
+                Step::Census(nth, _) => reader.census(answer, nth)?,
                 Step::Timeline(pending) => reader.timeline(answer, pending)?,
             }
         }

@@ -39,6 +39,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    pub(super) fn census(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
+        let issues =
+            data::<wire::CensusData>(answer)?.repository.ok_or(ReadError::Missing("data.repository"))?.issues;
+        self.page.present.extend(issues.nodes.into_iter().map(|issue| issue.id));
+        self.page.next.turn(nth, next(issues.page_info)?.map_or(Place::End, Place::After));
+        Ok(())
+    }
+
     /// A first sweep that is longer than a page reads from both ends, and is done when they have met or one has gone
     /// all the way.
     fn approach(&mut self, nth: usize, came_to: Option<DateTime<Utc>>, place: Place) {

@@ -13,12 +13,23 @@ pub(super) struct Reply<T> {
 
 #[derive(Deserialize)]
 pub(super) struct IssuesData {
-    pub(super) repository: Option<Repository>,
+    pub(super) repository: Option<Repository<Issue>>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Repository {
-    pub(super) issues: Connection<Issue>,
+pub(super) struct CensusData {
+    pub(super) repository: Option<Repository<Present>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Repository<T> {
+    pub(super) issues: Connection<T>,
+}
+
+/// An issue that is there.
+#[derive(Deserialize)]
+pub(super) struct Present {
+    pub(super) id: Opaque,
 }
 
 #[derive(Deserialize)]

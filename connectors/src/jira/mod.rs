@@ -8,6 +8,8 @@
 //! relative to now (`-75m`) with an overlap, and a sweep whose bound has come too near to what it had reached starts
 //! over from there.
 //!
+//! Of a deleted issue nothing tells: now and then a census asks for the ids of all that are left, in pages of thousands.
+//!
 //! <https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issue-search/>,
 //! <https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issues/> (bulk fetch changelogs)
 
@@ -37,6 +39,8 @@ pub(crate) struct Jira;
 const PAGE: u64 = 100;
 /// Issues whose change logs are asked for at once; there may be 1,000.
 const TOGETHER: u64 = 2 * PAGE;
+/// The same of bare ids.
+const CENSUS_PAGE: u64 = 5_000;
 const SIDE_BY_SIDE: usize = 8;
 /// What the search index shows late, and clocks that differ.
 const OVERLAP: TimeDelta = TimeDelta::minutes(15);
@@ -94,6 +98,26 @@ static BACKFILL_SITE: Operation = Operation {
     query: &[],
     body: Body::Json(include_str!("backfill_site.json")),
     reads: &[Reads::of::<wire::Found>()],
+};
+
+static CENSUS_PROJECT: Operation = Operation {
+    name: "census_project",
+    why: "which issues of a project there still are, by their ids alone; asked now and then",
+    method: Method::Post,
+    path: "/rest/api/3/search/jql",
+    query: &[],
+    body: Body::Json(include_str!("census_project.json")),
+    reads: &[Reads::of::<wire::Counted>()],
+};
+
+static CENSUS_SITE: Operation = Operation {
+    name: "census_site",
+    why: "which issues of the site there still are, by their ids alone; asked now and then",
+    method: Method::Post,
+    path: "/rest/api/3/search/jql",
+    query: &[],
+    body: Body::Json(include_str!("census_site.json")),
+    reads: &[Reads::of::<wire::Counted>()],
 };
 
 static CHANGELOGS: Operation = Operation {
@@ -181,6 +205,8 @@ static CONTRACT: Contract = Contract {
         &SEARCH_SITE,
         &BACKFILL_PROJECT,
         &BACKFILL_SITE,
+        &CENSUS_PROJECT,
+        &CENSUS_SITE,
         &CHANGELOGS,
         &STATUSES,
         &MYSELF,
@@ -190,6 +216,7 @@ static CONTRACT: Contract = Contract {
     stored: &[
         "issue id, key, status, assignee, priority, times of creation and last update",
         "who created it; who changed its status, assignee, priority, labels, resolution, type or project, when, from which id to which",
+        "that an issue is no longer shown: deleted, moved away or hidden; which of them Jira does not say",
         "people's account ids and display names; names of statuses and priorities",
     ],
     never: &[
@@ -202,14 +229,21 @@ static CONTRACT: Contract = Contract {
 
 enum Step<'a> {
     Search(usize, &'a Window),
+    Census(usize, &'a Window),
     Left(&'a Pending),
 }
 
 /// What `ask` asks and `read` reads, in the same order.
 fn plan(at: &Sweep) -> impl Iterator<Item = Step<'_>> {
     let open = at.windows.iter().enumerate().filter(|(_, it)| !it.is_done()).take(SEARCHES);
-    open.map(|(nth, window)| Step::Search(nth, window))
-        .chain(at.pending.iter().take(left_asked(at)).map(Step::Left))
+    let counts =
+        |window: &Window| [&CENSUS_PROJECT, &CENSUS_SITE].iter().any(|it| it.name == window.operation);
+    open.map(
+        move |(nth, window)| {
+            if counts(window) { Step::Census(nth, window) } else { Step::Search(nth, window) }
+        },
+    )
+    .chain(at.pending.iter().take(left_asked(at)).map(Step::Left))
 }
 
 /// How many of the questions left over are asked beside the searches.
@@ -297,10 +331,16 @@ impl Connector for Jira {
         }
     }
 
+    fn census(&self, stream: &Stream, now: DateTime<Utc>) -> Option<Sweep> {
+        let census = if stream.name == THE_WHOLE_SITE { &CENSUS_SITE } else { &CENSUS_PROJECT };
+        Some(Sweep::new(now, vec![Window::new(census, BEFORE_ALL, None)], vec![]))
+    }
+
     fn ask(&self, stream: &Stream, at: &Sweep) -> Result<Vec<Request>, Undeclared> {
         plan(at)
             .map(|step| match step {
                 Step::Search(_, window) => search(stream, window, at.size(PAGE)),
+                Step::Census(_, window) => search(stream, window, at.size(CENSUS_PAGE)),
                 Step::Left(left) if left.operation == STATUSES.name => STATUSES.request(&[]),
                 Step::Left(left) => CHANGELOGS
                     .request(&[("issues", Value::List(&left.cases)), ("page", left.page.as_deref().into())]),
@@ -319,6 +359,7 @@ impl Connector for Jira {
         for (step, answer) in steps.into_iter().zip(answers) {
             match step {
                 Step::Search(nth, _) => reader.search(answer, nth)?,
+                Step::Census(nth, _) => reader.census(answer, nth)?,
                 Step::Left(left) if left.operation == STATUSES.name => reader.statuses(answer)?,
                 Step::Left(left) => reader.changelogs(answer, left)?,
             }
@@ -363,7 +404,8 @@ fn sweep_from(stream: &Stream, from: Option<DateTime<Utc>>, overlap: TimeDelta, 
 
 /// One page of a list.
 fn search(stream: &Stream, window: &Window, size: u64) -> Result<Request, Undeclared> {
-    let searches = [&SEARCH_PROJECT, &SEARCH_SITE, &BACKFILL_PROJECT, &BACKFILL_SITE];
+    let searches =
+        [&SEARCH_PROJECT, &SEARCH_SITE, &BACKFILL_PROJECT, &BACKFILL_SITE, &CENSUS_PROJECT, &CENSUS_SITE];
     let search = searches.into_iter().find(|it| it.name == window.operation).unwrap_or(&SEARCH_PROJECT);
     search.request(&[
         ("project", Value::Text(&stream.name)),

@@ -35,12 +35,7 @@ impl Reader {
         for issue in found.issues {
             self.issue(issue);
         }
-        let place = match found.next_page_token.and_then(Token::text) {
-            Some(token) if !found.is_last => Place::After(token),
-            _ if found.is_last => Place::End,
-            _ => return Err(ReadError::Missing("nextPageToken or isLast")),
-        };
-        self.go_on(nth, place, before);
+        self.go_on(nth, place(found.next_page_token, found.is_last)?, before);
         self.histories_later(issues);
         Ok(())
     }
@@ -58,6 +53,13 @@ impl Reader {
                 next.pending.push(Pending { operation, cases: issues, page: None });
             }
         }
+    }
+
+    pub(super) fn census(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
+        let counted: wire::Counted = answer.json()?;
+        self.page.present.extend(counted.issues.into_iter().map(|issue| issue.id));
+        self.page.next.turn(nth, place(counted.next_page_token, counted.is_last)?);
+        Ok(())
     }
 
     /// Where the nth window goes on. The first page of a first sweep tells whether more pages follow, and what they
@@ -170,6 +172,15 @@ impl Reader {
 
     fn name(&mut self, kind: Kind, id: &Opaque, name: Name, stage: Option<Stage>) {
         self.names.insert((kind, id.clone()), Named { kind, id: id.clone(), name, stage });
+    }
+}
+
+/// Where a list goes on after a page.
+fn place(token: Option<Token>, is_last: bool) -> Result<Place, ReadError> {
+    match token.and_then(Token::text) {
+        Some(token) if !is_last => Ok(Place::After(token)),
+        _ if is_last => Ok(Place::End),
+        _ => Err(ReadError::Missing("nextPageToken or isLast")),
     }
 }
 

@@ -16,6 +16,22 @@ pub(super) struct Found {
     pub(super) is_last: bool,
 }
 
+/// The same of a census.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Counted {
+    pub(super) issues: Vec<Present>,
+    pub(super) next_page_token: Option<Token>,
+    #[serde(default)]
+    pub(super) is_last: bool,
+}
+
+/// An issue that is there.
+#[derive(Deserialize)]
+pub(super) struct Present {
+    pub(super) id: Opaque,
+}
+
 #[derive(Deserialize)]
 pub(super) struct Issue {
     pub(super) id: Opaque,

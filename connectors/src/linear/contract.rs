@@ -43,6 +43,22 @@ pub(super) static ISSUES_WORKSPACE: Operation = asks!(
     "entry.graphql"
 );
 
+pub(super) static CENSUS_TEAM: Operation = asks!(
+    "census_team",
+    "which issues of a team there still are, by their ids alone; asked now and then",
+    ["team", "first", "after"],
+    [wire::CensusData],
+    "census_team.graphql"
+);
+
+pub(super) static CENSUS_WORKSPACE: Operation = asks!(
+    "census_workspace",
+    "which issues of any team there still are, by their ids alone; asked now and then",
+    ["first", "after"],
+    [wire::CensusData],
+    "census_workspace.graphql"
+);
+
 pub(super) static HISTORY: Operation = asks!(
     "history",
     "the rest of a long issue's history",
@@ -115,6 +131,8 @@ pub(super) static CONTRACT: Contract = Contract {
     operations: &[
         &ISSUES_TEAM,
         &ISSUES_WORKSPACE,
+        &CENSUS_TEAM,
+        &CENSUS_WORKSPACE,
         &HISTORY,
         &TEAM,
         &WORKSPACE,
@@ -129,6 +147,7 @@ pub(super) static CONTRACT: Contract = Contract {
         "issue id, identifier, status, assignee, priority, times of creation and last update",
         "who created it; who changed its status, assignee, priority, labels, team, project, cycle or parent, archived or deleted it, when, from which id to which",
         "who changed its estimate, due date or description, and when; the values that are sent with it are not decoded",
+        "that an issue is no longer shown: deleted for good, moved away or hidden; which of them Linear does not say",
         "people's ids and displayed names; names of statuses, labels, teams and integrations",
     ],
     never: &[

@@ -11,6 +11,9 @@
 //! would jump out of the pages still to come, so they are asked for in the order of their creation, and the mark
 //! moves when the whole sweep is done. A first sweep parts the time since the workspace was made into windows.
 //!
+//! *Census.* The history tells what goes to the trash, and nothing of what leaves it for good, or the team: now and then
+//! the ids of all issues that are left are asked for.
+//!
 //! <https://linear.app/developers/graphql>, <https://linear.app/developers/pagination>,
 //! <https://linear.app/developers/rate-limiting>
 
@@ -27,8 +30,8 @@ use crate::error::{Allowance, BadStream, ReadError, Refusal, Undeclared};
 use crate::event::{Kind, Name};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use contract::{
-    CONTRACT, DICTIONARIES, HISTORY, ISSUES_TEAM, ISSUES_WORKSPACE, STREAM, TEAM, THE_WORKSPACE, VIEWER,
-    WORKSPACE,
+    CENSUS_TEAM, CENSUS_WORKSPACE, CONTRACT, DICTIONARIES, HISTORY, ISSUES_TEAM, ISSUES_WORKSPACE, STREAM,
+    TEAM, THE_WORKSPACE, VIEWER, WORKSPACE,
 };
 use read::{Reader, data};
 
@@ -37,6 +40,8 @@ pub(crate) struct Linear;
 /// Issues a page brings before anything is halved. With their histories they cost some 6,500 of the 10,000 points that
 /// one question may.
 const PAGE: u64 = 50;
+/// The same of bare ids: as many as Linear shows.
+const CENSUS_PAGE: u64 = 250;
 /// Questions left over that are asked side by side, and windows of a first sweep.
 const SIDE_BY_SIDE: usize = 8;
 const WINDOWS: u32 = 8;
@@ -48,6 +53,7 @@ const A_DAY: TimeDelta = TimeDelta::days(1);
 
 enum Step<'a> {
     Issues(usize, &'a Window),
+    Census(usize, &'a Window),
     Bounds(&'static Operation),
     Dictionary(&'a Pending, &'static Operation, Kind),
     History(&'a Pending),
@@ -58,7 +64,12 @@ fn plan(at: &Sweep) -> impl Iterator<Item = Step<'_>> {
     // What is left over first where that is much: it would pile up faster than it is drained.
     let room = at.pending.len() <= SIDE_BY_SIDE;
     let open = at.windows.iter().enumerate().filter(move |(_, it)| room && !it.is_done());
-    open.map(|(nth, window)| Step::Issues(nth, window)).chain(at.pending.iter().take(SIDE_BY_SIDE).map(left))
+    open.map(|(nth, window)| list_step(nth, window)).chain(at.pending.iter().take(SIDE_BY_SIDE).map(left))
+}
+
+fn list_step(nth: usize, window: &Window) -> Step<'_> {
+    let counts = [&CENSUS_TEAM, &CENSUS_WORKSPACE].iter().any(|it| it.name == window.operation);
+    if counts { Step::Census(nth, window) } else { Step::Issues(nth, window) }
 }
 
 fn left(left: &Pending) -> Step<'_> {
@@ -96,10 +107,16 @@ impl Connector for Linear {
         at.sweep.clone().unwrap_or_else(|| sweep_from(stream, at.mark, now))
     }
 
+    fn census(&self, stream: &Stream, now: DateTime<Utc>) -> Option<Sweep> {
+        let census = if stream.name == THE_WORKSPACE { &CENSUS_WORKSPACE } else { &CENSUS_TEAM };
+        Some(Sweep::new(now, vec![Window::new(census, text(DateTime::UNIX_EPOCH), None)], vec![]))
+    }
+
     fn ask(&self, stream: &Stream, at: &Sweep) -> Result<Vec<Request>, Undeclared> {
         plan(at)
             .map(|step| match step {
                 Step::Issues(_, window) => issues(stream, at, window),
+                Step::Census(_, window) => census(stream, at, window),
                 Step::Bounds(operation) if operation.name == TEAM.name => {
                     TEAM.request(&[("team", Value::Text(&stream.name))])
                 }
@@ -126,6 +143,7 @@ impl Connector for Linear {
         for (step, answer) in steps.into_iter().zip(answers) {
             match step {
                 Step::Issues(nth, _) => reader.issues(answer, nth)?,
+                Step::Census(nth, _) => reader.census(answer, nth)?,
                 Step::Bounds(operation) => reader.bounds(answer, operation, stream)?,
                 Step::Dictionary(left, _, kind) => reader.dictionary(answer, left, kind)?,
                 Step::History(left) => reader.history(answer, left)?,
@@ -180,6 +198,15 @@ fn issues(stream: &Stream, at: &Sweep, window: &Window) -> Result<Request, Undec
         values.push(("team", Value::Text(&stream.name)));
     }
     operation.request(&values)
+}
+
+/// A page of ids.
+fn census(stream: &Stream, at: &Sweep, window: &Window) -> Result<Request, Undeclared> {
+    let (first, after) = (("first", Value::Number(at.size(CENSUS_PAGE))), ("after", window.after().into()));
+    if stream.name == THE_WORKSPACE {
+        return CENSUS_WORKSPACE.request(&[first, after]);
+    }
+    CENSUS_TEAM.request(&[("team", Value::Text(&stream.name)), first, after])
 }
 
 fn text(moment: DateTime<Utc>) -> String {

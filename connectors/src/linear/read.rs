@@ -37,6 +37,13 @@ impl Reader {
         Ok(())
     }
 
+    pub(super) fn census(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
+        let issues = data::<wire::CensusData>(answer)?.issues;
+        self.page.present.extend(issues.nodes.into_iter().map(|issue| issue.id));
+        self.page.next.turn(nth, after(issues.page_info)?.map_or(Place::End, Place::After));
+        Ok(())
+    }
+
     fn issue(&mut self, issue: wire::Issue) -> Result<(), ReadError> {
         let creator = issue.creator.map(|who| who.id).or_else(|| self.bot(issue.bot_actor));
         self.page.events.push(Event {

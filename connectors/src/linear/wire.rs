@@ -16,6 +16,12 @@ pub(super) struct IssuesData {
     pub(super) issues: Connection<Issue>,
 }
 
+/// A page of a census.
+#[derive(Deserialize)]
+pub(super) struct CensusData {
+    pub(super) issues: Connection<Ref>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Connection<T> {

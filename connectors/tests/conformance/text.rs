@@ -94,7 +94,8 @@ pub fn ids(page: &Page) -> impl Iterator<Item = &str> {
     });
     let names = page.names.iter().map(|named| Some(&named.id));
     let left = page.next.pending.iter().flat_map(|left| left.cases.iter().chain([&left.operation]));
-    let known = cases.chain(events).chain(names).flatten().map(Opaque::as_str);
+    let present = page.present.iter().map(Some);
+    let known = cases.chain(events).chain(names).chain(present).flatten().map(Opaque::as_str);
     known.chain(left.map(String::as_str))
 }
 
