@@ -16,9 +16,9 @@ use tempfile::TempDir;
 use twinflow::clock::Clock;
 use twinflow::connect::{NewConnection, Setting, add};
 use twinflow::credential::Credential;
-use twinflow::scan::Scanner;
 use twinflow::scan::egress::{Allowed, Bounds};
 use twinflow::scan::watch::{Nobody, StopCord};
+use twinflow::scan::{CENSUS_EVERY, Scanner};
 use twinflow::store::{self, Connection, Scan, Wanted, random_id};
 use twinflow_fixtures::replay::Recording;
 use twinflow_fixtures::{Fact, Service, ServiceOptions, World, github, jira, replay};
@@ -154,6 +154,7 @@ async fn scanner(service: &Service, database: &Path) -> Result<Scanner> {
         streams_side_by_side: 4,
         patience: Duration::from_secs(300),
         reserve: 20,
+        census_every: CENSUS_EVERY,
         lease: Duration::from_secs(60),
     })
 }

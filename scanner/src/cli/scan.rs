@@ -5,9 +5,10 @@ use super::{End, format, scans};
 use crate::config::{Opened, Settings};
 use crate::scan::egress::Bounds;
 use crate::scan::watch::{Nobody, StopCord, Watch};
-use crate::scan::{Scanner, queue};
+use crate::scan::{CENSUS_EVERY, Scanner, queue};
 use crate::store::{Connection, Scan, State, random_id};
 use anyhow::{Result, anyhow, bail};
+use chrono::TimeDelta;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,12 @@ pub(super) struct Args {
     /// Streams of a connection followed at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     side_by_side: u8,
+    /// Count the cases there still are, whenever that was done last
+    #[arg(long)]
+    census: bool,
+    /// After how many days the cases there still are are counted again
+    #[arg(long, value_name = "DAYS", default_value_t = CENSUS_EVERY.num_days(), value_parser = clap::value_parser!(i64).range(1..=3650), conflicts_with = "census")]
+    census_every: i64,
     /// Ask also tools that asked for a pause which is not over
     #[arg(long)]
     anyway: bool,
@@ -54,6 +61,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
         patience: Duration::from_secs(args.patience),
         reserve: args.reserve,
         streams_side_by_side: args.side_by_side.into(),
+        census_every: TimeDelta::days(if args.census { 0 } else { args.census_every }),
         ..scanner(settings, &opened, stop.clone(), settings.is_embedded())?
     };
     let listening = tokio::spawn(listen(stop));
@@ -145,6 +153,7 @@ pub(crate) fn scanner(
         streams_side_by_side: 4,
         patience: Duration::from_secs(300),
         reserve: RESERVE,
+        census_every: CENSUS_EVERY,
         lease: Duration::from_secs(60),
     })
 }

@@ -61,7 +61,7 @@ impl<'a> Insight<'a> {
         Self {
             connection,
             names,
-            cases: CaseCount { open: 0, done: 0 },
+            cases: CaseCount { open: 0, done: 0, gone: 0 },
             cycles: Vec::new(),
             steps: BTreeMap::new(),
             passed: 0,
@@ -79,7 +79,7 @@ impl<'a> Insight<'a> {
     /// Takes in a case and all of its events.
     pub fn case(&mut self, case: &KnownCase, events: &[LoggedEvent]) {
         let story = Story::read(case, events, self.names);
-        self.count(&story);
+        self.count(&story, case.gone_at.is_some());
         let statuses = story.visits.iter().map(|(status, _)| *status).chain(case.status.as_deref());
         let unstaged = statuses.filter(|status| self.names.stage(status).is_none());
         self.unstaged.extend(unstaged.map(str::to_owned));
@@ -96,8 +96,13 @@ impl<'a> Insight<'a> {
         }
     }
 
-    fn count(&mut self, story: &Story<'_>) {
-        *(if story.done { &mut self.cases.done } else { &mut self.cases.open }) += 1;
+    /// What is gone is not open; what was done before stays done.
+    fn count(&mut self, story: &Story<'_>, gone: bool) {
+        *match (story.done, gone) {
+            (true, _) => &mut self.cases.done,
+            (false, true) => &mut self.cases.gone,
+            (false, false) => &mut self.cases.open,
+        } += 1;
         self.passed += story.passed;
         self.cases_passed += usize::from(story.passed > 0);
         self.ever_done += usize::from(story.ever_done);
@@ -109,7 +114,7 @@ impl<'a> Insight<'a> {
     /// What they say together, with open cases counted up to `now`.
     pub fn report(self, now: DateTime<Utc>) -> ToolReport {
         let notes = self.notes();
-        let cases = self.cases.open + self.cases.done;
+        let cases = self.cases.all();
         let statuses = times(self.steps, self.names, now);
         let slowest_step = statuses.iter().find(|it| !it.done() && !it.total.is_zero()).cloned();
         let first = Spread::of(self.first_assigned);

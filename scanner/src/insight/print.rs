@@ -1,6 +1,6 @@
 //! The report for people: plain text of at most [`WIDTH`] columns, without colours.
 
-use super::{StatusTime, ToolReport};
+use super::{CaseCount, StatusTime, ToolReport};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Row, Table, Width};
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub fn render(reports: &[ToolReport]) -> String {
 }
 
 fn empty(report: &ToolReport) -> bool {
-    report.cases.open + report.cases.done == 0
+    report.cases.all() == 0
 }
 
 fn heading(report: &ToolReport) -> String {
@@ -43,8 +43,9 @@ fn section(report: &ToolReport) -> String {
     if empty(report) {
         return format!("{title}\nNo cases yet: nothing was read from it.\n");
     }
-    let (open, done) = (report.cases.open, report.cases.done);
-    let title = format!("{title} · {} · {open} open, {done} done", count(open + done, "case"));
+    let CaseCount { open, done, gone } = report.cases;
+    let gone = if gone > 0 { format!(", {gone} no longer shown") } else { String::new() };
+    let title = format!("{title} · {} · {open} open, {done} done{gone}", count(report.cases.all(), "case"));
     let mut parts = vec![title + "\n" + &lines(&figures(report))];
     if !report.statuses.is_empty() {
         parts.push(lines(&statuses(&report.statuses)));

@@ -33,6 +33,14 @@ pub struct ToolReport {
 pub struct CaseCount {
     pub open: usize,
     pub done: usize,
+    /// Neither: the tool no longer shows them. They were deleted, moved away or hidden.
+    pub gone: usize,
+}
+
+impl CaseCount {
+    pub const fn all(self) -> usize {
+        self.open + self.done + self.gone
+    }
 }
 
 /// Durations, summed up.

@@ -13,7 +13,7 @@ use twinflow_connectors::{Activity, Stage};
 pub(super) struct Story<'a> {
     /// Statuses it left, and how long it was there; for a done case, up to when it became done.
     pub(super) visits: Vec<(&'a str, Duration)>,
-    /// Where an open case is, and since when.
+    /// Where an open case is that is not gone, and since when.
     pub(super) running: Option<(&'a str, DateTime<Utc>)>,
     pub(super) done: bool,
     /// From created to done; unknown when the log does not say when that was.
@@ -40,7 +40,10 @@ impl<'a> Story<'a> {
         visits.truncate(became_done.as_ref().map_or(usize::MAX, |it| it.visits));
         Self {
             visits,
-            running: path.status.filter(|_| agrees && !done).map(|status| (status, path.since)),
+            running: path
+                .status
+                .filter(|_| agrees && !done && case.gone_at.is_none())
+                .map(|status| (status, path.since)),
             done,
             cycle: became_done.and_then(|it| it.at).map(|at| between(case.created_at, at)),
             ever_done: path.ever_done || done,

@@ -48,7 +48,13 @@ pub(super) fn hours(n: u64) -> Duration {
 /// Created at hour 0.
 pub(super) fn case(status: &str) -> KnownCase {
     let text = "1".to_owned();
-    KnownCase { id: text.clone(), key: text, created_at: hour(0), status: Some(status.to_owned()) }
+    KnownCase {
+        id: text.clone(),
+        key: text,
+        created_at: hour(0),
+        status: Some(status.to_owned()),
+        gone_at: None,
+    }
 }
 
 /// `from>to` at an hour; either may be left out.
@@ -123,9 +129,23 @@ pub(super) fn three() -> Vec<(KnownCase, Vec<LoggedEvent>)> {
 }
 
 #[test]
+fn a_case_that_is_gone_is_neither_open_nor_waiting_and_one_that_was_done_stays_done() {
+    let gone = |(mut case, events): (KnownCase, Vec<LoggedEvent>)| {
+        case.gone_at = Some(hour(90));
+        (case, events)
+    };
+    let report = report(&three().into_iter().map(gone).collect::<Vec<_>>(), 100);
+    assert_eq!(report.cases, CaseCount { open: 0, done: 2, gone: 1 });
+    assert_eq!(report.hand_overs.n, 3);
+    assert!(report.statuses.iter().all(|it| it.running_cases == 0 && it.running.is_zero()));
+    assert_eq!(total(&report, "todo"), Some(hours(34)), "what it was before it was gone is told");
+    assert!(print::render(&[report]).contains("3 cases · 0 open, 2 done, 1 no longer shown"));
+}
+
+#[test]
 fn three_cases_worked_out_by_hand_give_these_figures() {
     let report = report(&three(), 100);
-    assert_eq!(report.cases, CaseCount { open: 1, done: 2 });
+    assert_eq!(report.cases, CaseCount { open: 1, done: 2, gone: 0 });
     // Cycle times 40 and 60: the median lies between, 85 % of the way from one to the other is 57.
     assert_eq!(report.cycle_time, Spread { n: 2, median: Some(hours(50)), p85: Some(hours(57)) });
     // Review 30 + 80, in progress 20 + 6 + 10, to do 10 + 4 + 20, done 20: 200 in all.

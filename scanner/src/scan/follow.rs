@@ -1,12 +1,14 @@
 //! One stream from where it was left to its end: asked → read → kept, page by page. All control flow of a scan
 //! is here: retries, waits, checkpoints, stopping. Nothing per tool is.
 
+mod census;
+
 use super::Scanner;
 use super::access::Access;
 use super::failure::{Circumstances, Failure, Verdict};
 use super::masks::Masks;
 use super::watch::{Doing, Progress};
-use crate::store::{Asked, Claim, Connection, FollowedStream, Kept};
+use crate::store::{Asked, Claim, Connection, FollowedStream, Kept, StoreError};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use std::collections::hash_map::DefaultHasher;
@@ -67,6 +69,8 @@ pub(super) struct Follower<'a> {
     seen: Seen,
     masks: &'a Masks,
     written: HashMap<(Kind, Opaque), Named>,
+    /// Whether what is read is a census.
+    counting: bool,
 }
 
 /// The answers of a round that have come, by the place of their questions.
@@ -119,15 +123,21 @@ impl<'a> Follower<'a> {
             seen: Seen::default(),
             masks,
             written: HashMap::new(),
+            counting: false,
         }
     }
 
     /// Reads the stream to its end, or to what stops it.
-    pub(super) async fn follow(mut self, followed: FollowedStream) -> End {
-        let mut end = match self.read_on(&followed).await {
+    pub(super) async fn follow(&mut self, followed: &FollowedStream) -> End {
+        let end = match self.read_on(followed).await {
             Ok(end) | Err(end) => end,
         };
-        let Cost { asked, waited } = self.cost().clone();
+        self.ended(end).await
+    }
+
+    /// Notes what was spent on a page that was not got, and shows how it ended.
+    async fn ended(&mut self, mut end: End) -> End {
+        let Cost { asked, waited } = std::mem::take(&mut *self.cost());
         let requests: u64 = asked.values().map(|amount| amount.requests).sum();
         self.progress.requests += requests;
         if requests > 0 && end != End::Yielded {
@@ -315,6 +325,7 @@ impl<'a> Follower<'a> {
         let kept = Kept {
             stream: &self.stream.name,
             cursor,
+            read_at: self.scanner.clock.now(),
             cases: &page.cases,
             events: &page.events,
             revised: &page.revised,
@@ -324,10 +335,18 @@ impl<'a> Follower<'a> {
             waited: turn.cost.waited,
             skipped: &page.next.skipped,
         };
+        self.stored(|| self.scanner.store.keep(self.claim, &kept)).await
+    }
+
+    /// Tries again while the database is busy.
+    async fn stored<T, F>(&self, store: impl Fn() -> F) -> Result<T, End>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
         let mut tries = 0;
         loop {
-            let failure = match self.scanner.store.keep(self.claim, &kept).await {
-                Ok(new) => return Ok(new),
+            let failure = match store().await {
+                Ok(done) => return Ok(done),
                 Err(error) => Failure::Store(error),
             };
             tries += 1;
@@ -356,12 +375,18 @@ impl<'a> Follower<'a> {
 
     /// The sweep itself, or a fresh one if it has waited too long.
     fn still(&self, sweep: &Sweep) -> Sweep {
+        if self.counting {
+            return sweep.clone();
+        }
         let cursor = Cursor { mark: self.mark, bookmark: self.bookmark.clone(), sweep: Some(sweep.clone()) };
         self.connector.begin(&self.stream, &cursor, self.scanner.clock.now())
     }
 
     /// A fresh sweep from what this one had reached.
     fn started_over(&self, sweep: &Sweep) -> Sweep {
+        if self.counting {
+            return self.fresh_census().unwrap_or_else(|| sweep.clone());
+        }
         // A list may have been read to its end before another had come far: what changed since is still to be read.
         let mark = self.mark.max(sweep.reached.map(|reached| reached.min(sweep.began)));
         let from = Cursor { mark, bookmark: self.bookmark.clone(), sweep: None };
@@ -483,8 +508,8 @@ impl Seen {
         if !page.next.is_done() && !self.places.insert(place) {
             return Err(Failure::Loop);
         }
-        if page.cases.is_empty() && page.events.is_empty() && page.revised.is_empty() && page.names.is_empty()
-        {
+        let has_events = !page.events.is_empty() || !page.revised.is_empty();
+        if page.cases.is_empty() && page.present.is_empty() && !has_events && page.names.is_empty() {
             self.empty += 1;
             return if self.empty > EMPTY_PAGES { Err(Failure::Loop) } else { Ok(()) };
         }
@@ -493,6 +518,7 @@ impl Seen {
             page.cases.iter().for_each(|case| (&case.id, case.updated_at).hash(hash));
             let events = page.events.iter().chain(&page.revised);
             events.for_each(|event| (&event.source, &event.from, &event.to).hash(hash));
+            page.present.hash(hash);
         });
         if self.pages.insert(content) { Ok(()) } else { Err(Failure::Loop) }
     }

@@ -97,7 +97,8 @@ mod tests {
             vec![Named { kind: Kind::Person, id: id(), name: Name::new("Anna"), stage: None }],
         );
         let next = sweep.begin(&stream, &Cursor::default(), DateTime::UNIX_EPOCH);
-        let mut page = Page { cases, names, events: vec![], revised: vec![], withdrawn: vec![], next };
+        let (events, revised, withdrawn, present) = (vec![], vec![], vec![], vec![]);
+        let mut page = Page { cases, names, events, revised, withdrawn, present, next };
         Masks::of(&connection, pseudonyms).put_on(&mut page);
         assert_eq!(page.cases[0].status, Some(id()), "a status is no person");
         let assignee = page.cases[0].assignee.clone().expect("one");

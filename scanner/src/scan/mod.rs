@@ -13,8 +13,9 @@ pub mod queue;
 pub mod watch;
 
 use crate::clock::Clock;
-use crate::store::{Claim, Connection, FollowedStream, Outcome, State, Store, StoreError, Whom};
+use crate::store::{Claim, Connection, Outcome, State, Store, StoreError, Whom};
 use access::Access;
+use chrono::TimeDelta;
 use egress::{Allowed, Bounds};
 use follow::{End, Follower};
 use futures::StreamExt as _;
@@ -45,9 +46,14 @@ pub struct Scanner {
     pub patience: Duration,
     /// How much of a tool's limit is left to others that use it, in percent.
     pub reserve: u8,
+    /// How old the last census of a stream may be before another is taken.
+    pub census_every: TimeDelta,
     /// How long a claim holds without a page; longer than any request may take.
     pub lease: Duration,
 }
+
+/// A census a week, unless a person says otherwise.
+pub const CENSUS_EVERY: TimeDelta = TimeDelta::days(7);
 
 impl std::fmt::Debug for Scanner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -102,25 +108,32 @@ impl Scanner {
             Err(why) => return failed(why),
         };
         let streams = self.store.streams(connection.id).await?;
-        let follow = |followed: FollowedStream| {
-            let (access, connection, masks) = (&access, &connection, &masks);
-            async move {
-                let name = followed.name.clone();
-                let end = match access.connector.stream(&name) {
-                    Ok(stream) => {
-                        Follower::new(self, access, claim, connection, masks, stream).follow(followed).await
-                    }
-                    Err(bad) => End::Failed(bad.to_string()),
-                };
-                (name, end)
+        let (mut ends, mut followers) = (vec![], vec![]);
+        for followed in streams {
+            match access.connector.stream(&followed.name) {
+                Ok(stream) => {
+                    let follower = Follower::new(self, &access, claim, &connection, &masks, stream);
+                    followers.push((follower, followed));
+                }
+                Err(bad) => ends.push((followed.name, End::Failed(bad.to_string()))),
             }
-        };
-        let ends: Vec<_> = futures::stream::iter(streams)
-            .map(follow)
-            .buffer_unordered(self.streams_side_by_side)
-            .collect()
-            .await;
+        }
+        let reading = followers.into_iter().map(|(mut follower, followed)| async move {
+            let end = follower.follow(&followed).await;
+            (follower, followed, end)
+        });
+        let read = self.side_by_side(reading.collect()).await;
+        // After all have been read: what was moved from one stream to another is known there by now.
+        let counting = read.into_iter().map(|(mut follower, followed, end)| async move {
+            let end = if end == End::Complete { follower.take_census(&followed).await } else { end };
+            (followed.name, end)
+        });
+        ends.extend(self.side_by_side(counting.collect()).await);
         Ok(settlement(ends))
+    }
+
+    async fn side_by_side<F: Future>(&self, streams: Vec<F>) -> Vec<F::Output> {
+        futures::stream::iter(streams).buffer_unordered(self.streams_side_by_side).collect().await
     }
 
     /// What makes this connection's pseudonyms; without it nothing is read, for it would be kept as it came.

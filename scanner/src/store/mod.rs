@@ -5,12 +5,14 @@
 //! `postgres.rs` hold what differs: how to open, how a tenant's transaction begins, and bulk ingest. One suite
 //! of tests runs over both.
 
+mod census;
 mod error;
 mod postgres;
 mod rows;
 mod sqlite;
 mod tickets;
 
+pub use census::{Census, CensusEnd, CensusPage};
 pub use error::StoreError;
 pub use rows::*;
 pub use tickets::{NewTicket, Ticket, TicketEnd, TicketState, Tickets};
@@ -29,7 +31,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The database as one tenant sees it. Every method is one transaction.
 #[async_trait]
-pub trait Store: Tickets + Send + Sync {
+pub trait Store: Census + Tickets + Send + Sync {
     /// `SQLite` or `Postgres`, with its version.
     async fn engine(&self) -> Result<String>;
 

@@ -7,6 +7,10 @@ mod grants;
 #[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
 mod shared;
 
+#[path = "shared_census.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
+mod shared_census;
+
 #[path = "shared_tickets.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
 mod shared_tickets;
@@ -191,11 +195,17 @@ impl TenantTx {
     }
 
     /// A case read again replaces what was known, unless that was newer; it began when the earliest says.
-    async fn upsert_cases(&mut self, connection: Uuid, stream: &str, cases: &[Case]) -> Result<()> {
+    async fn upsert_cases(
+        &mut self,
+        connection: Uuid,
+        stream: &str,
+        cases: &[Case],
+        seen: DateTime<Utc>,
+    ) -> Result<()> {
         sqlx::query(
             "INSERT INTO cases (tenant_id, connection_id, stream, id, key, created_at, updated_at, status, assignee,
-                 priority)
-             SELECT DISTINCT ON (id) $1, $2, $3, id, key, min(created_at) OVER (PARTITION BY id), updated_at, status, assignee, priority
+                 priority, seen_at)
+             SELECT DISTINCT ON (id) $1, $2, $3, id, key, min(created_at) OVER (PARTITION BY id), updated_at, status, assignee, priority, $11
              FROM UNNEST($4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::text[],
                  $10::text[]) WITH ORDINALITY
                  AS c (id, key, created_at, updated_at, status, assignee, priority, place)
@@ -207,8 +217,8 @@ impl TenantTx {
                 key = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.key ELSE cases.key END,
                 status = CASE WHEN excluded.updated_at >= cases.updated_at THEN coalesce(excluded.status, cases.status) ELSE cases.status END,
                 assignee = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.assignee ELSE cases.assignee END,
-                priority = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.priority ELSE cases.priority END
-            WHERE excluded.updated_at >= cases.updated_at OR excluded.created_at < cases.created_at",
+                priority = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.priority ELSE cases.priority END,
+                seen_at = greatest(excluded.seen_at, cases.seen_at)",
         )
         .bind(self.tenant)
         .bind(connection)
@@ -220,6 +230,21 @@ impl TenantTx {
         .bind(text(cases.iter().map(|it| it.status.clone())))
         .bind(text(cases.iter().map(|it| it.assignee.clone())))
         .bind(text(cases.iter().map(|it| it.priority.clone())))
+        .bind(seen)
+        .execute(self.rows())
+        .await?;
+        Ok(())
+    }
+
+    /// Notes when cases were shown.
+    async fn see(&mut self, connection: Uuid, cases: &[Opaque], at: DateTime<Utc>) -> Result<()> {
+        sqlx::query(
+            "UPDATE cases SET seen_at = $3 WHERE tenant_id = $1 AND connection_id = $2 AND id = ANY($4::text[])",
+        )
+        .bind(self.tenant)
+        .bind(connection)
+        .bind(at)
+        .bind(cases.iter().map(|id| id.as_str()).collect::<Vec<_>>())
         .execute(self.rows())
         .await?;
         Ok(())

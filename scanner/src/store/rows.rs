@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use twinflow_connectors::{Case, Cursor, Event, Kind, Named, Stage, Withdrawn};
+use twinflow_connectors::{Activity, Case, Cursor, Event, Kind, Named, Stage, Sweep, Withdrawn};
 use uuid::Uuid;
 
 /// One tool of one tenant.
@@ -70,8 +70,13 @@ pub struct FollowedStream {
     pub name: String,
     #[sqlx(json)]
     pub cursor: Cursor,
-    /// Cases known from it.
+    /// Cases known from it that are not gone.
     pub cases: i64,
+    /// The census under way, if the last one was cut short.
+    #[sqlx(json(nullable))]
+    pub census: Option<Sweep>,
+    /// When the last census that was whole began; before the first one, since when it is waited for.
+    pub census_at: Option<DateTime<Utc>>,
 }
 
 /// How a scan stands.
@@ -159,6 +164,8 @@ pub struct Claim {
 pub struct Kept<'a> {
     pub stream: &'a str,
     pub cursor: &'a Cursor,
+    /// When the tool had shown it.
+    pub read_at: DateTime<Utc>,
     pub cases: &'a [Case],
     pub events: &'a [Event],
     pub revised: &'a [Event],
@@ -258,6 +265,18 @@ pub struct Tally {
     pub skipped: BTreeMap<String, u64>,
 }
 
+impl Tally {
+    /// With so many events that no page brought, but what it did or did not show.
+    pub(crate) fn noticing(mut self, activity: Activity, events: u64) -> Self {
+        self.events_read += events;
+        self.events_new += events;
+        if events > 0 {
+            *self.ledger.kept.entry(format!("event {}", activity.word())).or_default() += events;
+        }
+        self
+    }
+}
+
 /// How a scan ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -294,6 +313,8 @@ pub struct KnownCase {
     pub key: String,
     pub created_at: DateTime<Utc>,
     pub status: Option<String>,
+    /// Since when the tool no longer shows it: it was deleted, moved away or hidden.
+    pub gone_at: Option<DateTime<Utc>>,
 }
 
 /// The dictionary of a connection.

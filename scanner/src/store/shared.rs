@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
-use twinflow_connectors::{Cursor, Event, Kind, Stage, Stream, Withdrawn};
+use twinflow_connectors::{Activity, Cursor, Event, Kind, Stage, Stream, Withdrawn};
 use uuid::Uuid;
 
 /// A scan with its connection's names and the sums over its streams, newest first; `$which` narrows WHERE.
@@ -223,8 +223,10 @@ impl Store for Engine {
     async fn streams(&self, connection: Uuid) -> Result<Vec<FollowedStream>> {
         let mut tx = self.read().await?;
         let rows = sqlx::query_as(
-            "SELECT name, cursor, (SELECT count(*) FROM cases WHERE cases.tenant_id = streams.tenant_id
-                 AND cases.connection_id = streams.connection_id AND cases.stream = streams.name) AS cases
+            "SELECT name, cursor, census, census_at,
+                 (SELECT count(*) FROM cases WHERE cases.tenant_id = streams.tenant_id
+                     AND cases.connection_id = streams.connection_id AND cases.stream = streams.name
+                     AND cases.gone_at IS NULL) AS cases
              FROM streams WHERE tenant_id = $1 AND connection_id = $2 ORDER BY name",
         );
         Ok(rows.bind(tx.tenant).bind(connection).fetch_all(tx.rows()).await?)
@@ -264,7 +266,8 @@ impl Store for Engine {
         tx.hold(claim).await?;
         let new = tx.insert_events(claim.connection, page.events).await?
             + tx.revise_events(claim.connection, page.revised, page.withdrawn).await?;
-        tx.upsert_cases(claim.connection, page.stream, page.cases).await?;
+        tx.upsert_cases(claim.connection, page.stream, page.cases, page.read_at).await?;
+        let restored = tx.restore(claim.connection, page.read_at).await?;
         tx.upsert_names(claim.connection, page.names).await?;
         tx.set_cursor(claim.connection, page.stream, page.cursor).await?;
         let tally = Tally {
@@ -276,9 +279,9 @@ impl Store for Engine {
             ledger: Ledger::of(page),
             skipped: page.skipped.clone(),
         };
-        tx.count(claim.scan, page.stream, &tally).await?;
+        tx.count(claim.scan, page.stream, &tally.noticing(Activity::Restored, restored)).await?;
         tx.commit().await?;
-        Ok(new)
+        Ok(new + restored)
     }
 
     async fn spend(&self, claim: &Claim, stream: &str, asked: &Asked, waited: Duration) -> Result<()> {
@@ -375,7 +378,7 @@ impl Store for Engine {
     ) -> Result<Vec<(KnownCase, Vec<LoggedEvent>)>> {
         let mut tx = self.read().await?;
         let cases: Vec<KnownCase> = sqlx::query_as(
-            "SELECT id, key, created_at, status FROM cases
+            "SELECT id, key, created_at, status, gone_at FROM cases
              WHERE tenant_id = $1 AND connection_id = $2 AND id > $3 ORDER BY id LIMIT $4",
         )
         .bind(tx.tenant)
@@ -499,7 +502,7 @@ impl TenantTx {
     }
 
     /// The fence: goes on only while the claim's epoch is the scan's, and extends the lease.
-    async fn hold(&mut self, claim: &Claim) -> Result<()> {
+    pub(super) async fn hold(&mut self, claim: &Claim) -> Result<()> {
         let held = sqlx::query(
             "UPDATE scans SET lease_until = $4
              WHERE tenant_id = $1 AND id = $2 AND epoch = $3 AND state = 'running'",
@@ -531,7 +534,7 @@ impl TenantTx {
     }
 
     /// Whoever counts holds the scan, so nobody else adds to the ledger between reading and writing it.
-    async fn count(&mut self, scan: Uuid, stream: &str, tally: &Tally) -> Result<()> {
+    pub(super) async fn count(&mut self, scan: Uuid, stream: &str, tally: &Tally) -> Result<()> {
         let before: Option<Json<Ledger>> = sqlx::query_scalar(
             "SELECT ledger FROM scan_streams WHERE tenant_id = $1 AND scan_id = $2 AND stream = $3",
         )

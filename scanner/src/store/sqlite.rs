@@ -7,6 +7,10 @@ mod grants;
 #[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
 mod shared;
 
+#[path = "shared_census.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
+mod shared_census;
+
 #[path = "shared_tickets.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
 mod shared_tickets;
@@ -22,7 +26,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection as _, QueryBuilder, Transaction};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use twinflow_connectors::{Case, Event, Named};
+use twinflow_connectors::{Case, Event, Named, Opaque};
 use uuid::Uuid;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -208,11 +212,17 @@ impl TenantTx {
     }
 
     /// A case read again replaces what was known, unless that was newer; it began when the earliest says.
-    async fn upsert_cases(&mut self, connection: Uuid, stream: &str, cases: &[Case]) -> Result<()> {
+    async fn upsert_cases(
+        &mut self,
+        connection: Uuid,
+        stream: &str,
+        cases: &[Case],
+        seen: DateTime<Utc>,
+    ) -> Result<()> {
         for batch in cases.chunks(BATCH) {
             let mut insert = QueryBuilder::new(
                 "INSERT INTO cases (tenant_id, connection_id, id, stream, key, created_at, updated_at, status,
-                     assignee, priority) ",
+                     assignee, priority, seen_at) ",
             );
             insert.push_values(batch, |mut row, case| {
                 row.push_bind(self.tenant)
@@ -224,7 +234,8 @@ impl TenantTx {
                     .push_bind(case.updated_at)
                     .push_bind(case.status.as_ref().map(|id| id.as_str()))
                     .push_bind(case.assignee.as_ref().map(|id| id.as_str()))
-                    .push_bind(case.priority.as_ref().map(|id| id.as_str()));
+                    .push_bind(case.priority.as_ref().map(|id| id.as_str()))
+                    .push_bind(seen);
             });
             insert.push(
                 " ON CONFLICT (tenant_id, connection_id, id) DO UPDATE SET
@@ -234,10 +245,24 @@ impl TenantTx {
                      key = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.key ELSE cases.key END,
                      status = CASE WHEN excluded.updated_at >= cases.updated_at THEN coalesce(excluded.status, cases.status) ELSE cases.status END,
                      assignee = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.assignee ELSE cases.assignee END,
-                     priority = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.priority ELSE cases.priority END
-                 WHERE excluded.updated_at >= cases.updated_at OR excluded.created_at < cases.created_at",
+                     priority = CASE WHEN excluded.updated_at >= cases.updated_at THEN excluded.priority ELSE cases.priority END,
+                     seen_at = max(excluded.seen_at, coalesce(cases.seen_at, excluded.seen_at))",
             );
             insert.build().persistent(false).execute(self.rows()).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes when cases were shown.
+    async fn see(&mut self, connection: Uuid, cases: &[Opaque], at: DateTime<Utc>) -> Result<()> {
+        for batch in cases.chunks(BATCH) {
+            let mut update = QueryBuilder::new("UPDATE cases SET seen_at = ");
+            update.push_bind(at).push(" WHERE tenant_id = ").push_bind(self.tenant);
+            update.push(" AND connection_id = ").push_bind(connection).push(" AND id IN ");
+            update.push_tuples(batch, |mut row, id| {
+                row.push_bind(id.as_str());
+            });
+            update.build().persistent(false).execute(self.rows()).await?;
         }
         Ok(())
     }

@@ -17,9 +17,9 @@ use twinflow::connect::{NewConnection, Setting, add};
 use twinflow::credential::{App, Credential, Grant};
 use twinflow::keeper::{KeepError, Keeper};
 use twinflow::oauth::{Attempt, AuthServer};
-use twinflow::scan::Scanner;
 use twinflow::scan::egress::{Allowed, Bounds};
 use twinflow::scan::watch::{Nobody, Progress, StopCord, Watch};
+use twinflow::scan::{CENSUS_EVERY, Scanner};
 use twinflow::store::{Connection, Outcome, State, Store, random_id};
 use twinflow_connectors::Contract;
 use twinflow_fixtures::oauth::{CLIENT_ID, CLIENT_SECRET, OAuthDialect};
@@ -104,6 +104,7 @@ impl Granted {
             streams_side_by_side: 4,
             patience: Duration::from_secs(300),
             reserve: 20,
+            census_every: CENSUS_EVERY,
             lease: Duration::from_secs(60),
         }
     }

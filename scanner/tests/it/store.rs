@@ -118,6 +118,7 @@ impl Page {
         Kept {
             stream: &self.stream,
             cursor: &self.cursor,
+            read_at: noon(),
             cases: &self.cases,
             events: &self.events,
             revised: &[],

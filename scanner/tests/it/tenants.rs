@@ -118,6 +118,7 @@ async fn keep(store: &dyn Store, claim: &Claim, whose: &str) -> Result<u64, Stor
     let page = Kept {
         stream: "stream",
         cursor: &Cursor::default(),
+        read_at: now(),
         cases: &[case],
         events: &[event],
         revised: &[],

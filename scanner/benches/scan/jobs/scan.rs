@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use twinflow::clock::Clock;
 use twinflow::connect::{NewConnection, Setting, add};
-use twinflow::scan::Scanner;
 use twinflow::scan::egress::{Allowed, Bounds};
 use twinflow::scan::watch::{Nobody, StopCord};
+use twinflow::scan::{CENSUS_EVERY, Scanner};
 use twinflow::store::{self, State, Store, random_id};
 use twinflow_vault::{KeySet, Vault};
 use url::Url;
@@ -71,6 +71,7 @@ async fn scanner(job: &Job) -> Result<Scanner> {
         patience: Duration::from_secs(300),
         // The pretend tools tell of limits that do not run out, but are soon used up by one run after another.
         reserve: 0,
+        census_every: CENSUS_EVERY,
         lease: Duration::from_secs(60),
     })
 }

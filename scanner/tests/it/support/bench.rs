@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use twinflow::connect::{ConnectError, NewConnection, Setting, add};
 use twinflow::credential::Credential;
-use twinflow::scan::Scanner;
 use twinflow::scan::egress::{Allowed, Bounds};
 use twinflow::scan::watch::{Nobody, StopCord};
+use twinflow::scan::{CENSUS_EVERY, Scanner};
 use twinflow::store::{Connection, Outcome, Store, Wanted, random_id};
 use twinflow_fixtures::{Fact, Service, ServiceOptions, Stand, Story, StoryOptions, stands};
 use twinflow_vault::{KeySet, Vault};
@@ -63,6 +63,7 @@ impl Bench {
             streams_side_by_side: 4,
             patience: Duration::from_secs(300),
             reserve: 20,
+            census_every: CENSUS_EVERY,
             lease: Duration::from_secs(60),
         };
         let base_url = format!("{}{}", tool.url(), door.path);
