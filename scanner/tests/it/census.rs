@@ -277,7 +277,7 @@ async fn a_case_that_is_shown_again_is_restored_once_and_may_vanish_again(bench:
     let (hidden, first) = (Fault::Without(id.clone()), bench.clock.now());
     bench.tool.faults().when_body_contains(marker(&bench), hidden.clone());
     assert_eq!(bench.scan().await, COMPLETE);
-    assert_eq!(gone(&bench).await, [id.clone()]);
+    assert_eq!(gone(&bench).await, [id.as_str()]);
 
     bench.tool.faults().clear();
     later(&bench);
