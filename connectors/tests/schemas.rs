@@ -279,6 +279,8 @@ fn jira_bodies() -> Vec<(&'static Operation, Option<Value>)> {
         sweep.windows[0].page = serde_json::from_value(json!({"after": "token"})).unwrap();
         sweep.pending.drain(..1);
         requests.extend(jira.ask(&stream, &sweep).unwrap());
+        let census = jira.census(&stream, sweep.began).unwrap();
+        requests.extend(jira.ask(&stream, &census).unwrap());
     }
     let body = |text: &str| serde_json::from_str(text).unwrap();
     requests.iter().map(|request| (request.operation(), request.body().map(body))).collect()
@@ -306,6 +308,7 @@ fn jira_is_asked_for_no_field_that_carries_content() {
             "assignee",
             "created",
             "creator",
+            "id",
             "issuetype",
             "labels",
             "priority",
