@@ -141,11 +141,11 @@ fn in_words(verdict: &Verdict) -> String {
     let control = &verdict.control;
     text += &format!("\nOf {} leaks planted on purpose, {} were found.\n", control.planted, control.found);
     if let Some(why) = &verdict.nothing_can_be_said {
-        text += &format!("Beyond that, nothing can be said: {why}.\n");
-    }
-    if verdict.found.is_empty() {
+        text += &format!("Beyond that nothing can be said: {why}.\n");
+    } else if verdict.found.is_empty() {
         text += "Of leaks nobody planted, none was found.\n";
-    } else {
+    }
+    if !verdict.found.is_empty() {
         text += "Found:\n";
         verdict
             .found
