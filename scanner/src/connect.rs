@@ -66,6 +66,12 @@ pub enum ConnectError {
         "{0:?} was disconnected and is another account's; choose another --name, or delete what it read with `twinflow disconnect {0} --purge`"
     )]
     NameOfAnother(String),
+    #[error(
+        "{name:?} was disconnected and kept pseudonyms of {before}, which is not to be changed to {wished}: what was read \
+         before would stay as it is; say --pseudonymise={before}, choose another --name, or delete what it read with \
+         `twinflow disconnect {name} --purge`"
+    )]
+    OtherPseudonyms { name: String, before: &'static str, wished: &'static str },
     #[error("{0:?} is disconnected; connect it again with `twinflow connect`")]
     Disconnected(String),
     #[error("{0}")]
@@ -123,7 +129,7 @@ pub async fn check(
     for stream in &streams {
         can_be_read(new.connector, &egress, stream, setting.now).await?;
     }
-    let former = former(setting, new.name, contract.tool, &account).await?;
+    let former = former(setting, new, &account).await?;
     let connection = Connection {
         id: former.map_or_else(|| random_id(rng), |former| former.id),
         name: new.name.to_owned(),
@@ -161,16 +167,23 @@ pub async fn keep(
 /// The disconnected connection that this one goes on with: of the same name, tool and account.
 async fn former(
     setting: Setting<'_>,
-    name: &str,
-    tool: &str,
+    new: &NewConnection<'_>,
     account: &Account,
 ) -> Result<Option<Connection>, ConnectError> {
-    match setting.store.connection(name).await {
+    let name = new.name.to_owned();
+    let is_same = |known: &Connection| {
+        known.tool == new.connector.contract().tool && known.account_id == account.id.as_str()
+    };
+    match setting.store.connection(new.name).await {
         Err(StoreError::NoSuchConnection(_)) => Ok(None),
         Err(error) => Err(error.into()),
-        Ok(known) if known.disconnected_at.is_none() => Err(StoreError::NameTaken(name.to_owned()).into()),
-        Ok(known) if known.tool == tool && known.account_id == account.id.as_str() => Ok(Some(known)),
-        Ok(_) => Err(ConnectError::NameOfAnother(name.to_owned())),
+        Ok(known) if known.disconnected_at.is_none() => Err(StoreError::NameTaken(name).into()),
+        Ok(known) if !is_same(&known) => Err(ConnectError::NameOfAnother(name)),
+        Ok(known) if known.pseudonymise != new.pseudonymise => {
+            let (before, wished) = (known.pseudonymise.word(), new.pseudonymise.word());
+            Err(ConnectError::OtherPseudonyms { name, before, wished })
+        }
+        Ok(known) => Ok(Some(known)),
     }
 }
 

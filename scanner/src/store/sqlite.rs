@@ -79,7 +79,11 @@ impl Engine {
             // Pages of the log are written back every 32 MB instead of every 4: most are written again soon.
             .pragma("wal_autocheckpoint", "8000");
         // KiB: enough for the pages of the index that keeping an event touches, while the log is not huge.
-        let writing = options.clone().pragma("cache_size", "-24576");
+        let writing = options
+            .clone()
+            .pragma("cache_size", "-24576")
+            // What is deleted is overwritten, not only marked as free (https://sqlite.org/pragma.html#pragma_secure_delete).
+            .pragma("secure_delete", "ON");
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(writing).await?;
         migrate(&writer).await?;
         let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
@@ -89,6 +93,16 @@ impl Engine {
     async fn describe(&self) -> Result<String> {
         let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&self.readers).await?;
         Ok(format!("SQLite {version}"))
+    }
+
+    /// Brings what was deleted out of the files: the log still holds the pages as they were.
+    async fn scrub(&self) -> Result<()> {
+        let row: (i64, i64, i64) =
+            sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await?;
+        if row.0 != 0 {
+            tracing::warn!("another program reads the database; the log of it shrinks when that is done");
+        }
+        Ok(())
     }
 
     async fn end(&self) {

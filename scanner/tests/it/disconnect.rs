@@ -1,12 +1,18 @@
 //! The end of a connection: nothing more is read, what was granted is given back, what is deleted is counted.
 
+use crate::support::bench::{Bench, story};
 use crate::support::browser::{consent_line, dance};
+use crate::support::clock::TestClock;
+use crate::support::engines::sqlite;
 use crate::support::program::{Home, PROJECT, Ran, facts, github, jira};
 use serde_json::{Value, json};
+use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
+use twinflow::disconnect::{Setting, disconnect};
+use twinflow_connectors::Kind;
 use twinflow_fixtures::oauth::OAuthDialect;
-use twinflow_fixtures::{Fault, Service};
+use twinflow_fixtures::{Fault, Service, stands};
 
 async fn consented(cases: usize) -> (Service, Home) {
     let tool = jira(cases).await;
@@ -74,6 +80,59 @@ async fn a_name_that_was_another_tools_is_not_taken_over() {
     home.run("disconnect jira").done();
     let line = format!("--quiet connect github --name jira --repo acme/shop --base-url {}", other.url());
     home.feed(twinflow_fixtures::github::TOKEN, &line).complains(&["--name", "disconnect jira --purge"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disconnected_name_does_not_come_back_with_pseudonyms_of_others_than_it_had() {
+    let tool = github(3).await;
+    let home = Home::allowing(&[&tool]);
+    home.connect_github(&tool).done();
+    home.run("disconnect github").done();
+    let line =
+        format!("--quiet connect github --repo acme/shop --base-url {} --pseudonymise=everybody", tool.url());
+    let connect = || home.feed(twinflow_fixtures::github::TOKEN, &line);
+    connect().complains(&["--pseudonymise=nobody", "--name", "disconnect github --purge"]);
+    assert!(connection(&home)["disconnected_at"].is_string());
+    home.run("disconnect github --purge --yes").done();
+    connect().done();
+    home.run("disconnect github").done();
+    connect().done();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_is_in_no_file_any_more_not_even_while_the_database_is_open() {
+    let clock = TestClock::new();
+    let stand = stands(&story(40, &clock)).into_iter().find(|it| it.tool == "github").unwrap();
+    let repository = stand.streams[0].clone();
+    let bench = Bench::of(clock.clone(), sqlite(&clock).await, stand).await;
+    bench.scan().await;
+    let files = || {
+        let files = fs::read_dir(bench.database.folder().unwrap()).unwrap();
+        files.flat_map(|file| fs::read(file.unwrap().path()).unwrap()).collect::<Vec<u8>>()
+    };
+    let is_there = |bytes: &[u8]| files().windows(bytes.len()).any(|it| it == bytes);
+    let sealed = bench.store().sealed_credential(&bench.connection).await.unwrap();
+    let names = bench.store().names(bench.connection.id).await.unwrap();
+    let people = names.0.iter().filter(|((kind, _), _)| *kind == Kind::Person);
+    let logins: Vec<String> = people.map(|(_, (name, _))| name.clone()).collect();
+    assert!(is_there(&sealed) && is_there(repository.as_bytes()) && logins.len() > 2);
+
+    let (scanner, clock) = (&bench.scanner, clock.clock());
+    let setting = Setting {
+        store: bench.store(),
+        vault: &scanner.vault,
+        tenant: scanner.tenant,
+        allowed: &scanner.allowed,
+        clock: &clock,
+    };
+    disconnect(setting, &bench.connection, false).await.unwrap();
+    assert!(!is_there(&sealed), "the credential is still there");
+    assert!(logins.iter().all(|login| is_there(login.as_bytes())));
+    disconnect(setting, &bench.connection, true).await.unwrap();
+    assert!(!is_there(repository.as_bytes()), "the repository is still there");
+    for login in logins {
+        assert!(!is_there(login.as_bytes()), "{login} is still there");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
