@@ -3,7 +3,7 @@
 //! One process at a time refreshes, under a lease in the database and with no transaction open meanwhile; the others
 //! wait and take what it got. That it has begun is written down before anything is sent, and what came of it before
 //! it is used: a tool that gives a new refresh token each time has then forgotten the old one. Between its answer and
-//! our commit lies the one moment in which a crash costs a grant. The next process tries the old one, and then the
+//! our commit lies the one moment in which a crash costs a grant; a caller that stops waiting does not cut it short. The next process tries the old one, and then the
 //! connection waits for a person; nothing is asked in a loop.
 
 use crate::clock::Clock;
@@ -13,7 +13,9 @@ use crate::oauth::{AuthError, AuthServer};
 use crate::scan::egress::Allowed;
 use crate::store::{Connection, Store, StoreError};
 use chrono::TimeDelta;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::RwLock;
 use twinflow_connectors::Contract;
 use twinflow_vault::Vault;
 use uuid::Uuid;
@@ -33,18 +35,28 @@ const NEARLY: TimeDelta = TimeDelta::minutes(2);
 /// Times a commit is tried: losing what is in it loses the grant.
 const COMMITS: u32 = 20;
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds the vault")]
-pub struct Keeper<'a> {
-    pub store: &'a dyn Store,
-    pub vault: &'a Vault,
+pub struct Keeper {
+    pub store: Arc<dyn Store>,
+    pub vault: Arc<Vault>,
     pub tenant: Uuid,
-    pub allowed: &'a Allowed,
-    pub clock: &'a Clock,
+    pub allowed: Allowed,
+    pub clock: Clock,
     /// Who refreshes: unique per process.
-    pub owner: &'a str,
-    /// Whether whoever refreshed before is known to be dead.
-    pub takeover: bool,
+    pub owner: String,
+    pub under_way: UnderWay,
+}
+
+/// The refreshes that nobody may wait for any more, but that are not to be cut off.
+#[derive(Clone, Debug, Default)]
+pub struct UnderWay(Arc<RwLock<()>>);
+
+impl UnderWay {
+    /// Waits until each has come to its end.
+    pub async fn ended(&self) {
+        drop(self.0.write().await);
+    }
 }
 
 /// Why there is no credential to go on with, in a sentence for a person.
@@ -53,6 +65,9 @@ pub enum KeepError {
     /// The connection waits for a person now.
     #[error("{0}")]
     Paused(String),
+    /// A person ended it; with the name of its tool.
+    #[error("it was disconnected; connect it again with `twinflow connect {0}`")]
+    Disconnected(String),
     #[error("{0}")]
     Passing(String),
     #[error("{0}")]
@@ -67,13 +82,14 @@ struct Held {
     credential: Credential,
 }
 
-impl Keeper<'_> {
-    /// The credential as it stands; refreshed first if it has nearly run out.
+impl Keeper {
+    /// The credential as it stands, of a connection that may be used; refreshed first if it has nearly run out.
     pub async fn open(
         &self,
         connection: &Connection,
         contract: &'static Contract,
     ) -> Result<Credential, KeepError> {
+        self.is_alive(connection).await?;
         let held = self.look(connection).await?;
         let runs_out = |grant: &Grant| {
             grant.refresh.is_some() && grant.expires_at.is_some_and(|at| at - NEARLY <= self.clock.now())
@@ -102,35 +118,53 @@ impl Keeper<'_> {
             if !grant.is_same(stale) {
                 return Ok(held.credential);
             }
-            let begun = self
-                .store
-                .begin_refresh(connection.id, &held.sealed, self.owner, LEASE, self.takeover)
-                .await?;
-            match begun {
-                Some(times) if times > CRASHES => {
-                    let why =
-                        "twice, renewing the access ended in the middle and what came of it is not known";
-                    return self.pause(connection, &held, why).await;
-                }
-                Some(_) => return self.ask(connection, contract, &held, grant).await,
-                None => self.wait(connection).await?,
+            let guard = self.under_way.0.clone().read_owned().await;
+            let (keeper, whose) = (self.clone(), connection.clone());
+            // Spawned, so that it comes to its end even when whoever asked for it is told to stop.
+            let attempt = tokio::spawn(async move {
+                let attempted = keeper.attempt(&whose, contract, held).await;
+                drop(guard);
+                attempted
+            });
+            let attempted = attempt.await;
+            let broke_off = |_| KeepError::Broken("renewing the access broke off in the middle".into());
+            if let Some(credential) = attempted.map_err(broke_off)?? {
+                return Ok(credential);
             }
+            // Another process refreshes, unless nobody may any more.
+            self.is_alive(connection).await?;
+            self.clock.sleep(GLANCE).await;
         }
         Err(KeepError::Passing("another process is renewing the access and does not come to an end".into()))
     }
 
-    /// Another process refreshes, unless nobody may any more.
-    async fn wait(&self, connection: &Connection) -> Result<(), KeepError> {
+    /// Refreshes what is held, from taking the right to it to keeping what came; nothing if another has that right.
+    async fn attempt(
+        &self,
+        connection: &Connection,
+        contract: &'static Contract,
+        held: Held,
+    ) -> Result<Option<Credential>, KeepError> {
+        let Some(grant) = held.credential.grant() else { return Ok(None) };
+        let begun = self.store.begin_refresh(connection.id, &held.sealed, &self.owner, LEASE).await?;
+        let refreshed = match begun {
+            None => return Ok(None),
+            Some(times) if times > CRASHES => {
+                let why = "twice, renewing the access ended in the middle and what came of it is not known";
+                self.pause(connection, &held, why).await
+            }
+            Some(_) => self.ask(connection, contract, &held, grant).await,
+        };
+        refreshed.map(Some)
+    }
+
+    /// Whether it may be used: as it stands now, for it may have ended since somebody looked.
+    async fn is_alive(&self, connection: &Connection) -> Result<(), KeepError> {
         let now = self.store.connection(&connection.name).await?;
         match now.paused {
+            _ if now.disconnected_at.is_some() => Err(KeepError::Disconnected(now.tool)),
             Some(why) => Err(KeepError::Paused(why)),
-            None if now.disconnected_at.is_some() => {
-                Err(StoreError::NoCredential(connection.name.clone()).into())
-            }
-            None => {
-                self.clock.sleep(GLANCE).await;
-                Ok(())
-            }
+            None => Ok(()),
         }
     }
 
@@ -141,9 +175,9 @@ impl Keeper<'_> {
         held: &Held,
         grant: &Grant,
     ) -> Result<Credential, KeepError> {
-        let server = AuthServer::new(contract, self.allowed, &connection.base_url, grant.server.as_deref());
+        let server = AuthServer::new(contract, &self.allowed, &connection.base_url, grant.server.as_deref());
         let Some(server) = server else {
-            self.store.end_refresh(connection.id, self.owner).await?;
+            self.store.end_refresh(connection.id, &self.owner).await?;
             return Err(KeepError::Broken("this program cannot renew the access of this tool".into()));
         };
         match server.refresh(grant, self.clock.now()).await {
@@ -152,7 +186,7 @@ impl Keeper<'_> {
                 self.pause(connection, held, &error.to_string()).await
             }
             Err(error) => {
-                self.store.end_refresh(connection.id, self.owner).await?;
+                self.store.end_refresh(connection.id, &self.owner).await?;
                 Err(KeepError::Passing(error.to_string()))
             }
         }
@@ -171,7 +205,7 @@ impl Keeper<'_> {
         let mut tries = 0;
         loop {
             let kept =
-                self.store.keep_refreshed(connection.id, self.owner, &held.sealed, sealed.as_bytes()).await;
+                self.store.keep_refreshed(connection.id, &self.owner, &held.sealed, sealed.as_bytes()).await;
             match kept {
                 Ok(true) => return Ok(fresh),
                 // Somebody gave a new one by hand, or the connection is over.
@@ -185,7 +219,7 @@ impl Keeper<'_> {
 
     async fn pause(&self, connection: &Connection, held: &Held, why: &str) -> Result<Credential, KeepError> {
         let why = format!("{why}; connect it again with `twinflow renew {}`", connection.name);
-        if self.store.pause(connection.id, self.owner, &held.sealed, &why).await? {
+        if self.store.pause(connection.id, &self.owner, &held.sealed, &why).await? {
             return Err(KeepError::Paused(why));
         }
         Ok(self.look(connection).await?.credential)

@@ -92,7 +92,7 @@ pub(super) async fn run(settings: &Settings, action: Action) -> Result<End> {
 
 fn setting<'a>(opened: &'a Opened, allowed: &'a Allowed) -> Setting<'a> {
     Setting {
-        store: &*opened.store,
+        store: &opened.store,
         vault: &opened.vault,
         tenant: opened.tenant,
         allowed,

@@ -4,7 +4,7 @@ use super::Scanner;
 use super::egress::Egress;
 use super::failure::Failure;
 use crate::credential::Credential;
-use crate::keeper::{KeepError, Keeper};
+use crate::keeper::{KeepError, Keeper, UnderWay};
 use crate::store::{Connection, StoreError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
@@ -13,6 +13,7 @@ use twinflow_connectors::Connector;
 pub(super) struct Access<'a> {
     scanner: &'a Scanner,
     connection: &'a Connection,
+    keeper: Keeper,
     pub(super) connector: &'static dyn Connector,
     pub(super) egress: Egress,
     /// How many times it was renewed; a request that failed under an older one is simply asked again.
@@ -25,20 +26,16 @@ pub(super) struct Access<'a> {
 
 impl<'a> Access<'a> {
     /// Opens the credential of this one connection and pins its way out. The error is a sentence for a person.
-    pub(super) async fn open(scanner: &'a Scanner, connection: &'a Connection) -> Result<Self, String> {
-        if connection.disconnected_at.is_some() {
-            return Err(format!(
-                "it was disconnected; connect it again with `twinflow connect {}`",
-                connection.tool
-            ));
-        }
-        if let Some(why) = &connection.paused {
-            return Err(why.clone());
-        }
+    pub(super) async fn open(
+        scanner: &'a Scanner,
+        connection: &'a Connection,
+        refreshes: &UnderWay,
+    ) -> Result<Self, String> {
         let connector = twinflow_connectors::find(&connection.tool)
             .ok_or_else(|| format!("this program has no connector for {}", connection.tool))?;
         let contract = connector.contract();
-        let credential = keeper(scanner).open(connection, contract).await;
+        let keeper = keeper(scanner, refreshes);
+        let credential = keeper.open(connection, contract).await;
         let credential = credential.map_err(|error| error.to_string())?;
         let base_url = credential.base_url(&connection.base_url);
         let pin = scanner.allowed.pin(&base_url, contract).map_err(|error| error.to_string())?;
@@ -46,6 +43,7 @@ impl<'a> Access<'a> {
         Ok(Self {
             scanner,
             connection,
+            keeper,
             connector,
             egress: egress.map_err(|error| error.to_string())?,
             renewals: AtomicU64::new(0),
@@ -70,7 +68,7 @@ impl<'a> Access<'a> {
         }
         let Some(stale) = credential.grant() else { return Ok(()) };
         let contract = self.connector.contract();
-        let fresh = keeper(self.scanner).refresh(self.connection, contract, stale).await?;
+        let fresh = self.keeper.refresh(self.connection, contract, stale).await?;
         let base_url = fresh.base_url(&self.connection.base_url);
         let pin = self.scanner.allowed.pin(&base_url, contract);
         let pin = pin.map_err(|error| Failure::Lapsed(error.to_string()))?;
@@ -82,15 +80,15 @@ impl<'a> Access<'a> {
     }
 }
 
-fn keeper(scanner: &Scanner) -> Keeper<'_> {
+fn keeper(scanner: &Scanner, refreshes: &UnderWay) -> Keeper {
     Keeper {
-        store: &*scanner.store,
-        vault: &scanner.vault,
+        store: scanner.store.clone(),
+        vault: scanner.vault.clone(),
         tenant: scanner.tenant,
-        allowed: &scanner.allowed,
-        clock: &scanner.clock,
-        owner: &scanner.owner,
-        takeover: scanner.takeover,
+        allowed: scanner.allowed.clone(),
+        clock: scanner.clock.clone(),
+        owner: scanner.owner.clone(),
+        under_way: refreshes.clone(),
     }
 }
 
@@ -99,7 +97,9 @@ impl From<KeepError> for Failure {
         match error {
             KeepError::Passing(why) => Self::NotRenewed(why),
             // The connection ended while it was being read.
-            KeepError::Store(StoreError::NoCredential(_)) => Self::Store(StoreError::Fenced),
+            KeepError::Disconnected(_) | KeepError::Store(StoreError::NoCredential(_)) => {
+                Self::Store(StoreError::Fenced)
+            }
             KeepError::Store(error) => Self::Store(error),
             KeepError::Paused(why) | KeepError::Broken(why) => Self::Lapsed(why),
         }

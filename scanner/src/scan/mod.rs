@@ -13,6 +13,7 @@ pub mod queue;
 pub mod watch;
 
 use crate::clock::Clock;
+use crate::keeper::UnderWay;
 use crate::store::{Claim, Connection, Outcome, State, Store, StoreError, Whom};
 use access::Access;
 use chrono::TimeDelta;
@@ -68,11 +69,14 @@ impl Scanner {
             return Ok(None);
         };
         tracing::info!(%scan, epoch = claim.epoch, "claimed");
-        let outcome = tokio::select! {
-            outcome = self.read(&claim) => outcome?,
-            fenced = self.hold_on(&claim) => return fenced.map(|()| None),
+        let refreshes = UnderWay::default();
+        let read = tokio::select! {
+            outcome = self.read(&claim, &refreshes) => outcome,
+            fenced = self.hold_on(&claim) => fenced.map(|()| None),
         };
-        let Some(outcome) = outcome else { return Ok(None) };
+        // The program may end after this, and what a refresh brings is not to be lost.
+        refreshes.ended().await;
+        let Some(outcome) = read? else { return Ok(None) };
         match self.store.settle(&claim, &outcome).await {
             Err(StoreError::Fenced) => return Ok(None),
             settled => settled?,
@@ -93,13 +97,13 @@ impl Scanner {
         }
     }
 
-    async fn read(&self, claim: &Claim) -> Result<Option<Outcome>, StoreError> {
+    async fn read(&self, claim: &Claim, refreshes: &UnderWay) -> Result<Option<Outcome>, StoreError> {
         let connections = self.store.connections().await?;
         let Some(connection) = connections.into_iter().find(|it| it.id == claim.connection) else {
             return Ok(None);
         };
         let failed = |why| Ok(Some(Outcome { state: State::Failed, reasons: vec![why], until: None }));
-        let access = match Access::open(self, &connection).await {
+        let access = match Access::open(self, &connection, refreshes).await {
             Ok(access) => access,
             Err(why) => return failed(why),
         };

@@ -71,18 +71,17 @@ impl TenantTx {
         sealed: &[u8],
         owner: &str,
         lease: Duration,
-        takeover: bool,
     ) -> Result<Option<i64>> {
         let begun = sqlx::query_scalar(
             "UPDATE credentials SET refresh_owner = $4, refresh_until = $5, refresh_begun = refresh_begun + 1
              WHERE tenant_id = $1 AND connection_id = $2 AND sealed = $3
-                 AND (refresh_until IS NULL OR refresh_until < $6 OR ($7 AND refresh_owner <> $4))
+                 AND (refresh_until IS NULL OR refresh_until < $6)
                  AND EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = $1 AND c.id = $2
                      AND c.disconnected_at IS NULL AND c.paused IS NULL)
              RETURNING refresh_begun",
         );
         let begun = begun.bind(self.tenant).bind(connection).bind(sealed).bind(owner);
-        let begun = begun.bind(self.now + lease).bind(self.now).bind(takeover);
+        let begun = begun.bind(self.now + lease).bind(self.now);
         Ok(begun.fetch_optional(self.rows()).await?)
     }
 

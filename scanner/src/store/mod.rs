@@ -51,15 +51,14 @@ pub trait Store: Census + Tickets + Send + Sync {
     /// Puts a credential that a person gave in place of whatever was there, and lets the connection go on.
     async fn replace_credential(&self, connection: Uuid, sealed: &[u8]) -> Result<bool>;
     /// Takes the right to refresh this credential for so long, unless another has it, the credential is no longer
-    /// this one, or the connection is paused or over. How many times it was begun since it last came to an end; `takeover` says that whoever else has it
-    /// is known to be dead.
+    /// this one, or the connection is paused or over. How many times it was begun since it last came to an end. Nobody
+    /// takes it over before its time: besides scans, tickets refresh, too.
     async fn begin_refresh(
         &self,
         connection: Uuid,
         sealed: &[u8],
         owner: &str,
         lease: Duration,
-        takeover: bool,
     ) -> Result<Option<i64>>;
     /// Keeps what a refresh brought, and ends it. Not so if another credential was put there meanwhile.
     async fn keep_refreshed(&self, connection: Uuid, owner: &str, old: &[u8], new: &[u8]) -> Result<bool>;

@@ -153,10 +153,9 @@ impl Store for Engine {
         sealed: &[u8],
         owner: &str,
         lease: Duration,
-        takeover: bool,
     ) -> Result<Option<i64>> {
         let mut tx = self.write().await?;
-        let begun = tx.begin_refresh(connection, sealed, owner, lease, takeover).await?;
+        let begun = tx.begin_refresh(connection, sealed, owner, lease).await?;
         tx.commit().await?;
         Ok(begun)
     }
@@ -196,13 +195,15 @@ impl Store for Engine {
     async fn forget_credential(&self, connection: Uuid) -> Result<()> {
         let mut tx = self.write().await?;
         tx.forget_credential(connection).await?;
-        tx.commit().await
+        tx.commit().await?;
+        self.scrub().await
     }
 
     async fn purge(&self, connection: Uuid) -> Result<Purged> {
         let mut tx = self.write().await?;
         let purged = tx.purge(connection).await?;
         tx.commit().await?;
+        self.scrub().await?;
         Ok(purged)
     }
 

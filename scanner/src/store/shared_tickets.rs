@@ -43,7 +43,9 @@ impl Tickets for Engine {
         let taken = sqlx::query(
             "UPDATE tickets SET state = 'sending', connection_id = $3, project = $4, marker = $5, created_at = $6,
                  settled_at = NULL
-             WHERE tenant_id = $1 AND id = $2 AND state IN ('prepared', 'refused')",
+             WHERE tenant_id = $1 AND id = $2 AND state IN ('prepared', 'refused')
+                 AND EXISTS (SELECT 1 FROM connections c WHERE c.tenant_id = $1 AND c.id = $3
+                     AND c.disconnected_at IS NULL)",
         )
         .bind(tx.tenant)
         .bind(ticket.id)

@@ -13,7 +13,7 @@ pub trait Tickets {
     /// Notes a ticket that is to be made, unless there is one with this id.
     async fn prepare_ticket(&self, ticket: &NewTicket) -> Result<()>;
     /// Takes the right to send it, which nobody else then has; whether it was there to take. It is not, once a
-    /// ticket may have been made.
+    /// ticket may have been made, nor after the connection has ended.
     async fn begin_ticket(&self, ticket: &NewTicket) -> Result<bool>;
     /// Notes what came of it. A ticket that was created stays so.
     async fn settle_ticket(&self, id: Uuid, end: &TicketEnd) -> Result<()>;

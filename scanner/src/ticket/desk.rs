@@ -2,7 +2,7 @@
 //! `ticket` can name the desk, and nothing else can make a leave.
 
 use super::{Setting, TicketError};
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, UnderWay};
 use crate::scan::egress::Egress;
 use crate::scan::failure::Failure;
 use crate::store::Connection;
@@ -122,15 +122,14 @@ async fn way_out(
     connection: &Connection,
 ) -> Result<Egress, TicketError> {
     let contract = connector.contract();
-    let owner = random_id(&mut rand::rng()).to_string();
     let keeper = Keeper {
-        store: setting.store,
-        vault: setting.vault,
+        store: setting.store.clone(),
+        vault: setting.vault.clone(),
         tenant: setting.tenant,
-        allowed: setting.allowed,
-        clock: setting.clock,
-        owner: &owner,
-        takeover: false,
+        allowed: setting.allowed.clone(),
+        clock: setting.clock.clone(),
+        owner: random_id(&mut rand::rng()).to_string(),
+        under_way: UnderWay::default(),
     };
     let credential = keeper.open(connection, contract).await?;
     let pin = setting.allowed.pin(&credential.base_url(&connection.base_url), contract)?;

@@ -64,10 +64,12 @@ pub(crate) use desk::Leave;
 pub use error::TicketError;
 
 use crate::clock::Clock;
+use crate::keeper::KeepError;
 use crate::scan::egress::{Allowed, Bounds};
 use crate::scan::failure::Failure;
 use crate::store::{Connection, NewTicket, Store, Ticket, TicketEnd, TicketState};
 use desk::{Desk, Sent};
+use std::sync::Arc;
 use std::time::Duration;
 use twinflow_connectors::{Draft, Method, Name, Prose, Refusal, TicketField, TicketKind};
 use twinflow_vault::Vault;
@@ -77,8 +79,8 @@ use uuid::Uuid;
 #[derive(Clone, Copy)]
 #[expect(missing_debug_implementations, reason = "holds the vault")]
 pub struct Setting<'a> {
-    pub store: &'a dyn Store,
-    pub vault: &'a Vault,
+    pub store: &'a Arc<dyn Store>,
+    pub vault: &'a Arc<Vault>,
     pub tenant: Uuid,
     pub allowed: &'a Allowed,
     pub clock: &'a Clock,
@@ -177,10 +179,14 @@ pub async fn sent_before(setting: Setting<'_>, wish: &Wish<'_>) -> Result<Option
 /// Sends it, unless somebody did so before; then, how that ticket stands.
 pub async fn create(setting: Setting<'_>, confirmed: Confirmed) -> Result<Ticket, TicketError> {
     let Confirmed(Preview { desk, draft, row }) = confirmed;
-    let store = setting.store;
+    let store = &**setting.store;
     store.prepare_ticket(&row).await?;
     if !store.begin_ticket(&row).await? {
-        is_of(&known(store, row.id).await?, row.connection, &row.project)?;
+        let ticket = known(store, row.id).await?;
+        is_of(&ticket, row.connection, &row.project)?;
+        if !ticket.state.may_exist() {
+            is_connected(store, row.connection).await?;
+        }
         return reconcile(setting, &desk, row.id).await;
     }
     tracing::info!(key = %row.id, "sending a ticket");
@@ -199,7 +205,7 @@ pub async fn create(setting: Setting<'_>, confirmed: Confirmed) -> Result<Ticket
 
 /// Looks again what became of a ticket. Sends nothing.
 pub async fn check(setting: Setting<'_>, key: Uuid) -> Result<Ticket, TicketError> {
-    let ticket = known(setting.store, key).await?;
+    let ticket = known(&**setting.store, key).await?;
     if !is_open(&ticket) {
         return Ok(ticket);
     }
@@ -216,7 +222,7 @@ const WAITS: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
 async fn reconcile(setting: Setting<'_>, desk: &Desk, key: Uuid) -> Result<Ticket, TicketError> {
     let mut waits = WAITS.into_iter();
     loop {
-        let ticket = known(setting.store, key).await?;
+        let ticket = known(&**setting.store, key).await?;
         if !is_open(&ticket) {
             tracing::info!(%key, state = ticket.state.word(), "a ticket stands");
             return Ok(ticket);
@@ -236,7 +242,7 @@ async fn reconcile(setting: Setting<'_>, desk: &Desk, key: Uuid) -> Result<Ticke
             None => {
                 setting.store.settle_ticket(key, &TicketEnd::Unknown).await?;
                 found.map_err(|why| TicketError::Unlooked { key, why })?;
-                return known(setting.store, key).await;
+                return known(&**setting.store, key).await;
             }
         }
     }
@@ -254,6 +260,14 @@ fn is_of(ticket: &Ticket, connection: Uuid, project: &str) -> Result<(), TicketE
     }
     let Ticket { id: key, connection, project, .. } = ticket.clone();
     Err(TicketError::OtherTicket { key, connection, project })
+}
+
+async fn is_connected(store: &dyn Store, connection: Uuid) -> Result<(), TicketError> {
+    let connections = store.connections().await?;
+    match connections.into_iter().find(|it| it.id == connection && it.disconnected_at.is_some()) {
+        Some(ended) => Err(KeepError::Disconnected(ended.tool).into()),
+        None => Ok(()),
+    }
 }
 
 async fn known(store: &dyn Store, key: Uuid) -> Result<Ticket, TicketError> {

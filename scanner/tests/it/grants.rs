@@ -11,11 +11,13 @@ use futures::future::join_all;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use serde_json::json;
+use sqlx::Connection as _;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use twinflow::connect::{NewConnection, Setting, add};
 use twinflow::credential::{App, Credential, Grant};
-use twinflow::keeper::{KeepError, Keeper};
+use twinflow::keeper::{KeepError, Keeper, UnderWay};
 use twinflow::oauth::{Attempt, AuthServer};
 use twinflow::scan::egress::{Allowed, Bounds};
 use twinflow::scan::watch::{Nobody, Progress, StopCord, Watch};
@@ -135,15 +137,9 @@ impl Granted {
         let refresh = |(store, owner): (&Arc<dyn Store>, &String)| {
             let (store, owner, clock) = (store.clone(), owner.clone(), clock.clone());
             async move {
-                let keeper = Keeper {
-                    store: &*store,
-                    vault: &self.vault,
-                    tenant: TENANT,
-                    allowed: &self.allowed,
-                    clock: &clock,
-                    owner: &owner,
-                    takeover: false,
-                };
+                let (vault, allowed) = (self.vault.clone(), self.allowed.clone());
+                let under_way = UnderWay::default();
+                let keeper = Keeper { store, vault, tenant: TENANT, allowed, clock, owner, under_way };
                 keeper.refresh(&self.connection, contract(), &self.grant).await
             }
         };
@@ -254,6 +250,13 @@ async fn a_crash_between_the_tools_answer_and_our_commit_costs_one_reconnect_and
     scan.kill().unwrap();
     scan.wait().unwrap();
     tool.faults().clear();
+    // Whoever was killed may as well be alive: only its lease says that nothing comes of it any more.
+    let file = format!("sqlite://{}", home.data().join("twinflow.db").display());
+    let mut database = sqlx::SqliteConnection::connect(&file).await.unwrap();
+    let run_out = sqlx::query("UPDATE credentials SET refresh_until = $1 WHERE refresh_owner IS NOT NULL");
+    let run_out = run_out.bind(chrono::Utc::now() - TimeDelta::hours(1));
+    assert_eq!(run_out.execute(&mut database).await.unwrap().rows_affected(), 1);
+    database.close().await.unwrap();
 
     let ran = home.run("scan").ends(1);
     assert!(ran.out.contains("twinflow renew jira"), "{}", ran.out);
@@ -272,7 +275,7 @@ async fn a_refresh_that_breaks_off_again_and_again_is_not_begun_for_ever() {
     let store = &bench.database.store;
     let sealed = store.sealed_credential(&bench.connection).await.unwrap();
     for nth in 1..=2 {
-        let begun = store.begin_refresh(bench.connection.id, &sealed, "dead", Duration::ZERO, false).await;
+        let begun = store.begin_refresh(bench.connection.id, &sealed, "dead", Duration::ZERO).await;
         assert_eq!(begun, Ok(Some(nth)));
         bench.clock.forward(TimeDelta::seconds(1));
     }
@@ -281,6 +284,58 @@ async fn a_refresh_that_breaks_off_again_and_again_is_not_begun_for_ever() {
     assert!(outcome.state == State::Failed && outcome.reasons[0].contains("twinflow renew"), "{outcome:?}");
     assert_eq!(refreshes(&bench.tool), 0);
     assert!(store.connection("jira").await.unwrap().paused.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_that_takes_over_another_still_waits_for_whoever_refreshes() {
+    let clock = TestClock::new();
+    let bench = Granted::new(clock.clone(), sqlite(&clock).await, 3).await;
+    let store = &bench.database.store;
+    let sealed = store.sealed_credential(&bench.connection).await.unwrap();
+    let lease = Duration::from_secs(60);
+    assert_eq!(store.begin_refresh(bench.connection.id, &sealed, "a ticket", lease).await, Ok(Some(1)));
+    bench.tokens_die();
+    let scan = store.open_scan(bench.connection.id, random_id(&mut rand::rng())).await.unwrap();
+    let scanner = Scanner { takeover: true, ..bench.scanner(Arc::new(Nobody)) };
+    let outcome = scanner.run(scan).await.unwrap().unwrap();
+    assert_eq!((outcome.state, refreshes(&bench.tool)), (State::Complete, 1), "{outcome:?}");
+    assert!(bench.clock.waits().iter().sum::<Duration>() >= lease, "it did not wait");
+}
+
+/// A scan that is refreshing right now, the answer of which comes late.
+async fn refreshing(bench: &Granted) -> (StopCord, JoinHandle<Option<Outcome>>) {
+    bench.tokens_die();
+    bench.tool.latency(Duration::from_millis(300));
+    let scan =
+        bench.database.store.open_scan(bench.connection.id, random_id(&mut rand::rng())).await.unwrap();
+    let scanner = Scanner { lease: Duration::from_millis(300), ..bench.scanner(Arc::new(Nobody)) };
+    let (stop, running) = (scanner.stop.clone(), async move { scanner.run(scan).await.unwrap() });
+    let running = tokio::spawn(running);
+    while refreshes(&bench.tool) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    (stop, running)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_that_is_stopped_while_it_refreshes_keeps_what_comes_before_it_ends() {
+    let clock = TestClock::new();
+    for fenced in [false, true] {
+        let bench = Granted::new(clock.clone(), sqlite(&clock).await, 3).await;
+        let store = &bench.database.store;
+        let old = store.sealed_credential(&bench.connection).await.unwrap();
+        let (stop, running) = refreshing(&bench).await;
+        if fenced {
+            store.fence(bench.connection.id).await.unwrap();
+        } else {
+            stop.pull();
+        }
+        let ended = running.await.unwrap();
+        assert_eq!(ended.map(|it| it.state), (!fenced).then_some(State::Queued));
+        assert_eq!(store.is_refreshing(bench.connection.id).await, Ok(false));
+        assert_ne!(store.sealed_credential(&bench.connection).await.unwrap(), old, "the new grant is lost");
+        assert_eq!((refreshes(&bench.tool), bench.tool.grants()), (1, 1));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -306,13 +361,13 @@ async fn a_credential_given_by_hand_meanwhile_goes_before_what_a_refresh_brings(
     let store = &bench.database.store;
     let (id, old) = (bench.connection.id, store.sealed_credential(&bench.connection).await.unwrap());
     let long = |last| [&old[..old.len() - 1], &[last]].concat();
-    store.begin_refresh(id, &old, "slow", Duration::from_secs(60), false).await.unwrap().unwrap();
+    store.begin_refresh(id, &old, "slow", Duration::from_secs(60)).await.unwrap().unwrap();
     assert_eq!(store.replace_credential(id, &long(1)).await, Ok(true));
     assert_eq!(store.keep_refreshed(id, "slow", &old, &long(2)).await, Ok(false));
     assert_eq!(store.pause(id, "slow", &old, "over").await, Ok(false));
     assert_eq!(store.sealed_credential(&bench.connection).await, Ok(long(1)));
     // One that the vault sealed anew is still the same one.
-    store.begin_refresh(id, &long(1), "slow", Duration::from_secs(60), false).await.unwrap().unwrap();
+    store.begin_refresh(id, &long(1), "slow", Duration::from_secs(60)).await.unwrap().unwrap();
     assert_eq!(store.swap_credential(id, &long(1), &long(3)).await, Ok(true));
     assert_eq!(store.keep_refreshed(id, "slow", &long(1), &long(4)).await, Ok(true));
     assert_eq!(store.is_refreshing(id).await, Ok(false));

@@ -1114,43 +1114,44 @@ const BEGUN: Duration = Duration::from_secs(2);
 
 async fn a_refresh_is_one_processs_until_its_lease_ends(world: World) {
     let (store, id, old) = (world.store(), world.connected("jira").await.id, sealed(1, 0));
-    let begun = join_all((0..8).map(async |nth| {
-        store.begin_refresh(id, &old, &format!("process {nth}"), BEGUN, false).await.unwrap()
-    }));
+    let begun = join_all(
+        (0..8)
+            .map(async |nth| store.begin_refresh(id, &old, &format!("process {nth}"), BEGUN).await.unwrap()),
+    );
     assert_eq!(begun.await.into_iter().flatten().collect::<Vec<_>>(), [1]);
     assert_eq!(store.is_refreshing(id).await, Ok(true));
-    assert_eq!(store.begin_refresh(id, &old, "another", BEGUN, false).await, Ok(None));
-    // It is known to be dead, or it has taken too long.
-    assert_eq!(store.begin_refresh(id, &old, "heir", BEGUN, true).await, Ok(Some(2)));
+    assert_eq!(store.begin_refresh(id, &old, "another", BEGUN).await, Ok(None));
+    // It has taken too long.
     world.pass(BEGUN + Duration::from_millis(100)).await;
     assert_eq!(store.is_refreshing(id).await, Ok(false));
-    assert_eq!(store.begin_refresh(id, &old, "another", BEGUN, false).await, Ok(Some(3)));
+    assert_eq!(store.begin_refresh(id, &old, "another", BEGUN).await, Ok(Some(2)));
     // Only who has it can end it; then it counts anew.
-    store.end_refresh(id, "heir").await.unwrap();
+    store.end_refresh(id, "process 0").await.unwrap();
     assert_eq!(store.is_refreshing(id).await, Ok(true));
     store.end_refresh(id, "another").await.unwrap();
-    assert_eq!(store.begin_refresh(id, &old, "another", BEGUN, false).await, Ok(Some(1)));
+    assert_eq!(store.begin_refresh(id, &old, "another", BEGUN).await, Ok(Some(1)));
 }
 
 async fn a_refresh_is_begun_neither_for_another_credential_nor_for_a_connection_that_waits_or_is_over(
     world: World,
 ) {
     let (store, id, old) = (world.store(), world.connected("jira").await.id, sealed(1, 0));
-    assert_eq!(store.begin_refresh(id, &sealed(1, 1), "a", BEGUN, true).await, Ok(None));
-    assert_eq!(store.begin_refresh(Uuid::new_v4(), &old, "a", BEGUN, true).await, Ok(None));
+    assert_eq!(store.begin_refresh(id, &sealed(1, 1), "a", BEGUN).await, Ok(None));
+    assert_eq!(store.begin_refresh(Uuid::new_v4(), &old, "a", BEGUN).await, Ok(None));
     assert_eq!(store.pause(id, "a", &old, "over").await, Ok(true));
-    assert_eq!(store.begin_refresh(id, &old, "a", BEGUN, true).await, Ok(None));
+    assert_eq!(store.begin_refresh(id, &old, "a", BEGUN).await, Ok(None));
     assert_eq!(store.replace_credential(id, &old).await, Ok(true));
-    assert_eq!(store.begin_refresh(id, &old, "a", BEGUN, true).await, Ok(Some(1)));
+    assert_eq!(store.begin_refresh(id, &old, "a", BEGUN).await, Ok(Some(1)));
+    store.end_refresh(id, "a").await.unwrap();
     store.fence(id).await.unwrap();
-    assert_eq!(store.begin_refresh(id, &old, "b", BEGUN, true).await, Ok(None));
+    assert_eq!(store.begin_refresh(id, &old, "b", BEGUN).await, Ok(None));
 }
 
 async fn what_a_refresh_brings_is_kept_unless_a_person_gave_something_newer(world: World) {
     let connection = world.connected("jira").await;
     let (store, id) = (world.store(), connection.id);
     let [old, new, by_hand, resealed, late] = [0, 1, 2, 3, 4].map(|body| sealed(1, body));
-    let begin = async |sealed: &[u8]| store.begin_refresh(id, sealed, "me", BEGUN, false).await.unwrap();
+    let begin = async |sealed: &[u8]| store.begin_refresh(id, sealed, "me", BEGUN).await.unwrap();
     assert_eq!(begin(&old).await, Some(1));
     assert_eq!(store.keep_refreshed(id, "me", &old, &new).await, Ok(true));
     assert_eq!(store.sealed_credential(&connection).await.as_ref(), Ok(&new));
@@ -1172,7 +1173,7 @@ async fn a_connection_waits_for_a_person_only_while_its_credential_is_the_one_th
     let paused = async || store.connection("jira").await.unwrap().paused;
     assert_eq!(store.pause(id, "me", &sealed(1, 9), "over").await, Ok(false));
     assert_eq!(paused().await, None);
-    store.begin_refresh(id, &sealed(1, 0), "me", BEGUN, false).await.unwrap().unwrap();
+    store.begin_refresh(id, &sealed(1, 0), "me", BEGUN).await.unwrap().unwrap();
     assert_eq!(store.pause(id, "me", &sealed(1, 0), "over").await, Ok(true));
     assert_eq!((paused().await.as_deref(), store.is_refreshing(id).await), (Some("over"), Ok(false)));
     store.replace_credential(id, &sealed(1, 1)).await.unwrap();

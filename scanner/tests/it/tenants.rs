@@ -206,8 +206,8 @@ async fn nothing_a_store_does_changes_what_another_tenant_has() {
     assert_eq!(two.a.settle_ticket(SAME, &TicketEnd::Unknown).await, Ok(()));
     let other = Connection { id: Uuid::new_v4(), name: "other".into(), ..github() };
     two.a.add_connection(&other, &sealed("eve"), &[]).await.unwrap();
-    assert_eq!(two.a.begin_refresh(SAME, &sealed("bert"), "eve", LEASE, true).await, Ok(None));
-    assert_eq!(two.a.begin_refresh(SAME, &sealed("eve"), "eve", LEASE, true).await, Ok(Some(1)));
+    assert_eq!(two.a.begin_refresh(SAME, &sealed("bert"), "eve", LEASE).await, Ok(None));
+    assert_eq!(two.a.begin_refresh(SAME, &sealed("eve"), "eve", LEASE).await, Ok(Some(1)));
     assert_eq!(two.a.keep_refreshed(SAME, "eve", &sealed("bert"), &sealed("anna")).await, Ok(true));
     assert_eq!(two.a.pause(SAME, "eve", &sealed("bert"), "eve").await, Ok(false));
     assert_eq!(two.a.replace_credential(SAME, &sealed("eve")).await, Ok(true));

@@ -59,7 +59,7 @@ impl Office {
     fn setting(&self) -> Setting<'_> {
         let scanner = &self.bench.scanner;
         Setting {
-            store: &*scanner.store,
+            store: &scanner.store,
             vault: &scanner.vault,
             tenant: scanner.tenant,
             allowed: &scanner.allowed,
@@ -145,6 +145,7 @@ on_each_engine! {
     ten_clicks_at_once_with_one_key_make_one_ticket
     a_ticket_left_in_the_middle_of_sending_is_looked_for_and_not_sent_again
     a_ticket_that_was_created_stays_so_and_one_that_may_be_is_not_begun_again
+    a_connection_that_is_over_or_waits_for_a_person_takes_no_tickets
 }
 
 async fn a_ticket_is_sent_to_the_byte_as_it_was_shown_and_the_next_scan_reads_it(
@@ -246,6 +247,27 @@ async fn a_ticket_that_was_created_stays_so_and_one_that_may_be_is_not_begun_aga
 
 // --- What may come of the one attempt ---
 
+async fn a_connection_that_is_over_or_waits_for_a_person_takes_no_tickets(
+    clock: &TestClock,
+    database: Database,
+) {
+    let office = Office::new(clock, database, TicketSwitches::default()).await;
+    let (store, id) = (office.bench.store(), office.bench.connection.id);
+    let seen = office.preview(&typed()).await.unwrap().confirm();
+    let refused = |error: Option<TicketError>, why: &str| {
+        let said = error.expect("nothing is sent").to_string();
+        assert!(said.contains(why) && said.contains("nothing was sent"), "{said}");
+    };
+    let sealed = store.sealed_credential(&office.bench.connection).await.unwrap();
+    assert_eq!(store.pause(id, "a test", &sealed, "ask a person").await, Ok(true));
+    refused(office.preview(&typed()).await.err(), "ask a person");
+    // It ends after somebody has seen the ticket; the credential is still there to be given back.
+    store.fence(id).await.unwrap();
+    refused(office.preview(&typed()).await.err(), "disconnected");
+    refused(ticket::create(office.setting(), seen).await.err(), "disconnected");
+    assert_eq!((office.writes().len(), office.state(KEY).await), (0, Some(TicketState::Prepared)));
+}
+
 async fn office(switches: TicketSwitches) -> (TestClock, Office) {
     let clock = TestClock::new();
     let office = Office::new(&clock, sqlite(&clock).await, switches).await;
@@ -344,7 +366,7 @@ async fn a_tool_that_is_not_there_is_sent_nothing() {
     let Bench { database, scanner, tool, .. } = bench;
     tool.stop().await;
     let setting = Setting {
-        store: &*scanner.store,
+        store: &scanner.store,
         vault: &scanner.vault,
         tenant: scanner.tenant,
         allowed: &scanner.allowed,
