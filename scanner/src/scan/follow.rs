@@ -509,8 +509,8 @@ impl Seen {
             return Err(Failure::Loop);
         }
         let has_events = !page.events.is_empty() || !page.revised.is_empty();
-        if page.cases.is_empty() && page.present.is_empty() && !has_events && page.names.is_empty() {
-            self.empty += 1;
+        if page.cases.is_empty() && page.present.is_empty() && !has_events {
+            self.empty += u32::from(page.names.is_empty());
             return if self.empty > EMPTY_PAGES { Err(Failure::Loop) } else { Ok(()) };
         }
         self.empty = 0;
