@@ -23,6 +23,7 @@ mod document;
 mod error;
 mod event;
 mod fields;
+mod graphql;
 mod ticket;
 
 mod github; // a tool's first line

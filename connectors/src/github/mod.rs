@@ -19,8 +19,9 @@ use crate::connector::{Account, Connector, Cursor, Page, Pending, Stream, Sweep,
 use crate::contract::{Body, Contract, Method, Operation, Reads, Request, Scope, SignIn, Value};
 use crate::error::{Allowance, BadStream, ReadError, Refusal, Undeclared};
 use crate::event::Name;
+use crate::graphql::data;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use read::{Reader, data};
+use read::Reader;
 
 pub(crate) struct GitHub;
 

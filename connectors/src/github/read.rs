@@ -4,7 +4,8 @@ use super::{ISSUES_BY_AGE, NEWEST_FIRST, OPEN, TIMELINE, wire};
 use crate::answer::Answer;
 use crate::connector::{Page, Pending, Place, Stream, Sweep, Window};
 use crate::error::ReadError;
-use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Timestamp, Token};
+use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Timestamp};
+use crate::graphql::data;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
@@ -28,7 +29,7 @@ impl<'a> Reader<'a> {
             self.issue(issue)?;
         }
         let cases = self.page.cases.get(before..).unwrap_or_default();
-        let place = next(issues.page_info)?.map_or(Place::End, Place::After);
+        let place = issues.page_info.next()?.map_or(Place::End, Place::After);
         if self.page.next.upto.is_some() {
             self.page.next.cases += cases.len() as u64;
             self.approach(nth, cases.last().map(|case| case.created_at), place);
@@ -43,7 +44,7 @@ impl<'a> Reader<'a> {
         let issues =
             data::<wire::CensusData>(answer)?.repository.ok_or(ReadError::Missing("data.repository"))?.issues;
         self.page.present.extend(issues.nodes.into_iter().map(|issue| issue.id));
-        self.page.next.turn(nth, next(issues.page_info)?.map_or(Place::End, Place::After));
+        self.page.next.turn(nth, issues.page_info.next()?.map_or(Place::End, Place::After));
         Ok(())
     }
 
@@ -81,7 +82,7 @@ impl<'a> Reader<'a> {
             turn: 0,
         });
         self.happenings(&issue.id, issue.timeline_items.nodes);
-        if let Some(page) = next(issue.timeline_items.page_info)? {
+        if let Some(page) = issue.timeline_items.page_info.next()? {
             self.drain_later(issue.id.as_str(), page);
         }
         self.page.cases.push(Case {
@@ -109,7 +110,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         };
         self.happenings(&case, timeline.nodes);
-        if let Some(page) = next(timeline.page_info)? {
+        if let Some(page) = timeline.page_info.next()? {
             self.drain_later(case.as_str(), page);
         }
         Ok(())
@@ -176,18 +177,6 @@ impl<'a> Reader<'a> {
         let named = self.names.into_iter().map(|(id, (kind, name))| Named { kind, id, name, stage: None });
         self.page.names = named.chain(statuses()).collect();
         self.page
-    }
-}
-
-pub(super) fn data<T: serde::de::DeserializeOwned + 'static>(answer: &Answer) -> Result<T, ReadError> {
-    answer.json::<wire::Reply<T>>()?.data.ok_or(ReadError::Missing("data"))
-}
-
-fn next(info: wire::PageInfo) -> Result<Option<String>, ReadError> {
-    match (info.has_next_page, info.end_cursor.and_then(Token::text)) {
-        (false, _) => Ok(None),
-        (true, Some(token)) => Ok(Some(token)),
-        (true, None) => Err(ReadError::Missing("pageInfo.endCursor")),
     }
 }
 

@@ -28,12 +28,13 @@ use crate::connector::{Account, Connector, Cursor, Page, Pending, Stream, Sweep,
 use crate::contract::{Contract, Operation, Request, Value};
 use crate::error::{Allowance, BadStream, ReadError, Refusal, Undeclared};
 use crate::event::{Kind, Name};
+use crate::graphql::data;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use contract::{
     CENSUS_TEAM, CENSUS_WORKSPACE, CONTRACT, DICTIONARIES, HISTORY, ISSUES_TEAM, ISSUES_WORKSPACE, STREAM,
     TEAM, THE_WORKSPACE, VIEWER, WORKSPACE,
 };
-use read::{Reader, data};
+use read::Reader;
 
 pub(crate) struct Linear;
 

@@ -6,7 +6,8 @@ use crate::answer::Answer;
 use crate::connector::{Page, Pending, Place, Stream, Sweep, Window, slices};
 use crate::contract::Operation;
 use crate::error::ReadError;
-use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Timestamp, Token, Withdrawn};
+use crate::event::{Activity, Case, Event, Kind, Name, Named, Opaque, Stage, Timestamp, Withdrawn};
+use crate::graphql::data;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
@@ -33,14 +34,14 @@ impl Reader {
         for issue in issues.nodes {
             self.issue(issue)?;
         }
-        self.page.next.turn(nth, after(issues.page_info)?.map_or(Place::End, Place::After));
+        self.page.next.turn(nth, issues.page_info.next()?.map_or(Place::End, Place::After));
         Ok(())
     }
 
     pub(super) fn census(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
         let issues = data::<wire::CensusData>(answer)?.issues;
         self.page.present.extend(issues.nodes.into_iter().map(|issue| issue.id));
-        self.page.next.turn(nth, after(issues.page_info)?.map_or(Place::End, Place::After));
+        self.page.next.turn(nth, issues.page_info.next()?.map_or(Place::End, Place::After));
         Ok(())
     }
 
@@ -89,7 +90,7 @@ impl Reader {
         for entry in history.nodes {
             self.entry(case, entry)?;
         }
-        if let Some(page) = after(history.page_info)? {
+        if let Some(page) = history.page_info.next()? {
             let (operation, cases) = (HISTORY.name.to_owned(), vec![case.as_str().to_owned()]);
             self.page.next.pending.push(Pending { operation, cases, page: Some(page) });
         }
@@ -168,7 +169,7 @@ impl Reader {
                 self.name(Kind::Priority, Opaque::known(id), Name::new(name), None);
             }
         }
-        if let Some(page) = after(words.page_info)? {
+        if let Some(page) = words.page_info.next()? {
             self.page.next.pending.push(Pending { page: Some(page), ..asked.clone() });
         }
         Ok(())
@@ -189,18 +190,6 @@ impl Reader {
     pub(super) fn finish(mut self) -> Page {
         self.page.names = self.names.into_values().collect();
         self.page
-    }
-}
-
-pub(super) fn data<T: serde::de::DeserializeOwned + 'static>(answer: &Answer) -> Result<T, ReadError> {
-    answer.json::<wire::Reply<T>>()?.data.ok_or(ReadError::Missing("data"))
-}
-
-fn after(info: wire::PageInfo) -> Result<Option<String>, ReadError> {
-    match (info.has_next_page, info.end_cursor.and_then(Token::text)) {
-        (false, _) => Ok(None),
-        (true, Some(token)) => Ok(Some(token)),
-        (true, None) => Err(ReadError::Missing("pageInfo.endCursor")),
     }
 }
 

@@ -1,15 +1,11 @@
 //! The fields of Linear's answers that are read, and nothing else: a key that stands in no struct here is
 //! skipped without being decoded.
 
-use crate::event::{Name, Opaque, Timestamp, Token};
+use crate::event::{Name, Opaque, Timestamp};
+pub(super) use crate::graphql::{Connection, Reply};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, Visitor};
 use std::fmt;
-
-#[derive(Deserialize)]
-pub(super) struct Reply<T> {
-    pub(super) data: Option<T>,
-}
 
 #[derive(Deserialize)]
 pub(super) struct IssuesData {
@@ -20,20 +16,6 @@ pub(super) struct IssuesData {
 #[derive(Deserialize)]
 pub(super) struct CensusData {
     pub(super) issues: Connection<Ref>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Connection<T> {
-    pub(super) page_info: PageInfo,
-    pub(super) nodes: Vec<T>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PageInfo {
-    pub(super) has_next_page: bool,
-    pub(super) end_cursor: Option<Token>,
 }
 
 #[derive(Deserialize)]
