@@ -156,6 +156,8 @@ async fn scanner(service: &Service, database: &Path) -> Result<Scanner> {
         reserve: 20,
         census_every: CENSUS_EVERY,
         lease: Duration::from_secs(60),
+        anyway: false,
+        background: None,
     })
 }
 

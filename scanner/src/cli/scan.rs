@@ -155,6 +155,8 @@ pub(crate) fn scanner(
         reserve: RESERVE,
         census_every: CENSUS_EVERY,
         lease: Duration::from_secs(60),
+        anyway: false,
+        background: None,
     })
 }
 

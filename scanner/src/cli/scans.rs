@@ -3,7 +3,7 @@
 use super::{End, format};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::store::{Ledger, Scan, ScannedStream, State, Store};
+use crate::store::{Ledger, Scan, ScannedStream, State, Store, WantedScans};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
@@ -45,7 +45,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     if let Some(Action::Show { id, json }) = &args.action {
         return show(&*store, id, *json).await;
     }
-    let scans = store.scans(args.limit).await?;
+    let scans = store.scans(&WantedScans::newest(args.limit)).await?;
     if args.json {
         format::json(&scans)?;
     } else if scans.is_empty() {
@@ -58,7 +58,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
 
 async fn show(store: &dyn Store, id: &str, json: bool) -> Result<End> {
     let id = id.to_ascii_lowercase();
-    let mut scans = store.scans(i64::MAX).await?;
+    let mut scans = store.scans(&WantedScans::newest(i64::MAX)).await?;
     scans.retain(|scan| !id.is_empty() && scan.id.to_string().starts_with(&id));
     let scan = match (scans.len(), scans.pop()) {
         (1, Some(scan)) => scan,

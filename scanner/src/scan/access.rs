@@ -5,7 +5,7 @@ use super::egress::Egress;
 use super::failure::Failure;
 use crate::credential::Credential;
 use crate::keeper::{KeepError, Keeper, UnderWay};
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, ErrorClass, StoreError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 use twinflow_connectors::Connector;
@@ -25,27 +25,27 @@ pub(super) struct Access<'a> {
 }
 
 impl<'a> Access<'a> {
-    /// Opens the credential of this one connection and pins its way out. The error is a sentence for a person.
+    /// Opens the credential of this one connection and pins its way out. The error is its kind and a sentence for a person.
     pub(super) async fn open(
         scanner: &'a Scanner,
         connection: &'a Connection,
         refreshes: &UnderWay,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, (ErrorClass, String)> {
         let connector = twinflow_connectors::find(&connection.tool)
-            .ok_or_else(|| format!("this program has no connector for {}", connection.tool))?;
+            .ok_or_else(|| settings(&format!("this program has no connector for {}", connection.tool)))?;
         let contract = connector.contract();
         let keeper = keeper(scanner, refreshes);
         let credential = keeper.open(connection, contract).await;
-        let credential = credential.map_err(|error| error.to_string())?;
+        let credential = credential.map_err(|error| (class(&error), error.to_string()))?;
         let base_url = credential.base_url(&connection.base_url);
-        let pin = scanner.allowed.pin(&base_url, contract).map_err(|error| error.to_string())?;
+        let pin = scanner.allowed.pin(&base_url, contract).map_err(|error| settings(&error))?;
         let egress = Egress::new(contract, pin, credential.authorization(), scanner.bounds);
         Ok(Self {
             scanner,
             connection,
             keeper,
             connector,
-            egress: egress.map_err(|error| error.to_string())?,
+            egress: egress.map_err(|error| settings(&error))?,
             renewals: AtomicU64::new(0),
             renewable: credential.grant().is_some_and(|grant| grant.refresh.is_some()),
             credential: Mutex::new(credential),
@@ -77,6 +77,19 @@ impl<'a> Access<'a> {
         self.renewals.fetch_add(1, Ordering::Release);
         tracing::info!(connection = %self.connection.id, "renewed the access");
         Ok(())
+    }
+}
+
+fn settings(error: &impl ToString) -> (ErrorClass, String) {
+    (ErrorClass::Settings, error.to_string())
+}
+
+fn class(error: &KeepError) -> ErrorClass {
+    match error {
+        KeepError::Passing(_) => ErrorClass::Unavailable,
+        KeepError::Paused(_) | KeepError::Disconnected(_) => ErrorClass::Credential,
+        KeepError::Broken(_) | KeepError::Store(StoreError::NoCredential(_)) => ErrorClass::Settings,
+        KeepError::Store(_) => ErrorClass::Database,
     }
 }
 

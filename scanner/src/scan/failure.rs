@@ -1,7 +1,7 @@
 //! What can stop a page, and the one place that decides what happens then: [`Failure::verdict`].
 
 use super::egress::SendError;
-use crate::store::StoreError;
+use crate::store::{ErrorClass, StoreError};
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::time::Duration;
 use twinflow_connectors::{ReadError, Refusal, Undeclared, Wait};
@@ -83,6 +83,25 @@ const UNSAID: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 impl Failure {
+    /// The kind of it, whatever its verdict.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Refused(Refusal::SlowDown(_)) | Self::Reserve(_) => ErrorClass::Quota,
+            Self::Refused(Refusal::Unauthorised) | Self::Lapsed(_) => ErrorClass::Credential,
+            Self::Refused(Refusal::Forbidden | Refusal::Gone) => ErrorClass::Permission,
+            Self::Refused(Refusal::TooMuch | Refusal::Trouble(_)) | Self::NotRenewed(_) => {
+                ErrorClass::Unavailable
+            }
+            Self::Unsent(SendError::BadCredential) => ErrorClass::Credential,
+            Self::Unsent(error) if error.is_passing() => ErrorClass::Unavailable,
+            Self::Unsent(_) => ErrorClass::Settings,
+            Self::Refused(Refusal::Rejected) | Self::Unreadable(_) | Self::Undeclared(_) | Self::Loop => {
+                ErrorClass::Unreadable
+            }
+            Self::Store(_) => ErrorClass::Database,
+        }
+    }
+
     pub fn verdict(&self, at: Circumstances) -> Verdict {
         match self {
             Self::Refused(refusal) => refused(refusal, at),

@@ -8,7 +8,9 @@ use super::access::Access;
 use super::failure::{Circumstances, Failure, Verdict};
 use super::masks::Masks;
 use super::watch::{Doing, Progress};
-use crate::store::{Asked, Claim, Connection, FollowedStream, Kept, StoreError};
+use crate::store::{
+    self, Asked, Backfill, Claim, Connection, ErrorClass, FollowedStream, Kept, Left, StoreError,
+};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use std::collections::hash_map::DefaultHasher;
@@ -33,9 +35,9 @@ pub(super) enum End {
         why: String,
     },
     /// This stream cannot be read; others may.
-    Failed(String),
+    Failed(ErrorClass, String),
     /// Nothing of the connection can be read.
-    Stopped(String),
+    Stopped(ErrorClass, String),
     /// Told to stop; goes on from the page it kept.
     Interrupted,
     /// Another worker has the scan.
@@ -46,6 +48,8 @@ pub(super) enum End {
 /// what is not followed.
 const EMPTY_PAGES: u32 = 1_000;
 
+/// A wait that is shorter is over before anybody could read of it.
+const WORTH_A_NOTE: Duration = Duration::from_secs(1);
 /// Halved so often, every page holds one case.
 const SMALLEST: u8 = 63;
 /// Rounds after which a stream that still has something to ask about, and has shown no case, counts as empty.
@@ -66,6 +70,8 @@ pub(super) struct Follower<'a> {
     cost: Mutex<Cost>,
     /// When the tool's limit starts anew, if only the reserve is left of it.
     low: Mutex<Option<Wait>>,
+    /// What is left of the tool's limit, as its last answer said.
+    left: Mutex<Option<Left>>,
     seen: Seen,
     masks: &'a Masks,
     written: HashMap<(Kind, Opaque), Named>,
@@ -120,6 +126,7 @@ impl<'a> Follower<'a> {
             progress: Progress::default(),
             cost: Mutex::default(),
             low: Mutex::default(),
+            left: Mutex::default(),
             seen: Seen::default(),
             masks,
             written: HashMap::new(),
@@ -129,7 +136,11 @@ impl<'a> Follower<'a> {
 
     /// Reads the stream to its end, or to what stops it.
     pub(super) async fn follow(&mut self, followed: &FollowedStream) -> End {
-        let end = match self.read_on(followed).await {
+        let read = match self.claim.backfill {
+            None => self.read_on(followed.cursor.clone(), followed.cases).await,
+            Some(window) => self.read_again(window).await,
+        };
+        let end = match read {
             Ok(end) | Err(end) => end,
         };
         self.ended(end).await
@@ -146,14 +157,35 @@ impl<'a> Follower<'a> {
                 end = self.end_of(&Failure::Store(error), u32::MAX, 0);
             }
         }
+        if end != End::Yielded {
+            let why = Some(end.why()).filter(|why| !why.is_empty());
+            self.note(&store::Doing { why, ..self.doing(end.word()) }).await;
+        }
         self.progress.now = Doing::Ended { word: end.word(), why: end.why() };
         self.show();
         end
     }
 
+    /// From where a backfill was left; how far the stream itself has been read does not change by it.
+    async fn read_again(&mut self, window: Backfill) -> Result<End, End> {
+        let store = &self.scanner.store;
+        let left = self.stored(|| store.backfilled(self.claim.scan, &self.stream.name)).await?;
+        let from = Cursor { mark: Some(window.since), ..Cursor::default() };
+        match left {
+            // Read to its end by a scan that was cut short in another stream.
+            Some(left) if left.sweep.is_none() => Ok(End::Complete),
+            left => self.read_on(left.unwrap_or(from), 0).await,
+        }
+    }
+
+    /// Whether a sweep has come to the end of what it is to read.
+    fn is_done(&self, sweep: &Sweep) -> bool {
+        let upto = self.claim.backfill.and_then(|window| window.upto);
+        sweep.is_done() || upto.zip(sweep.reached).is_some_and(|(upto, reached)| reached >= upto)
+    }
+
     /// The loop. The next page is fetched while this one is stored.
-    async fn read_on(&mut self, followed: &FollowedStream) -> Result<End, End> {
-        let mut cursor = followed.cursor.clone();
+    async fn read_on(&mut self, mut cursor: Cursor, cases: i64) -> Result<End, End> {
         self.mark = cursor.mark;
         self.bookmark.clone_from(&cursor.bookmark);
         let sweep = self.connector.begin(&self.stream, &cursor, self.scanner.clock.now());
@@ -169,7 +201,7 @@ impl<'a> Follower<'a> {
             self.kept(kept?, &turn, names);
             match fetched? {
                 Some(following) => turn = following,
-                None if next.cases == 0 && followed.cases > 0 && self.shows_nothing().await? => {
+                None if next.cases == 0 && cases > 0 && self.shows_nothing().await? => {
                     return Ok(End::SuspiciousEmpty);
                 }
                 None => return self.whole_or_partial().await,
@@ -206,7 +238,7 @@ impl<'a> Follower<'a> {
     }
 
     async fn turn_unless_done(&self, sweep: &Sweep) -> Result<Option<Turn>, End> {
-        if sweep.is_done() {
+        if self.is_done(sweep) {
             return Ok(None);
         }
         self.turn_unless_stopped(sweep.clone()).await.map(Some)
@@ -265,7 +297,7 @@ impl<'a> Follower<'a> {
                     fewest = 2;
                     None
                 }
-                ending => return Err(ending.into()),
+                ending => return Err(End::of(&failure, ending)),
             };
             if let Some((after, why)) = pause {
                 self.wait(after, why).await;
@@ -310,10 +342,15 @@ impl<'a> Follower<'a> {
     /// Notes when an answer shows that what is left of the tool's limit is the part meant for others.
     fn mind_the_reserve(&self, answer: &Answer) {
         let Some(left) = self.connector.allowance(answer) else { return };
+        *self.left() = Some(Left { remaining: left.remaining, limit: left.limit });
         let reserve = left.limit.saturating_mul(self.scanner.reserve.into()) / 100;
         if left.remaining < reserve {
             *self.low() = Some(left.resets);
         }
+    }
+
+    fn left(&self) -> MutexGuard<'_, Option<Left>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn low(&self) -> MutexGuard<'_, Option<Wait>> {
@@ -334,6 +371,7 @@ impl<'a> Follower<'a> {
             asked: &turn.cost.asked,
             waited: turn.cost.waited,
             skipped: &page.next.skipped,
+            doing: &self.doing("reading"),
         };
         self.stored(|| self.scanner.store.keep(self.claim, &kept)).await
     }
@@ -352,7 +390,7 @@ impl<'a> Follower<'a> {
             tries += 1;
             match failure.verdict(self.circumstances(tries, 0)) {
                 Verdict::Again { after, why } => self.wait(after, why).await,
-                ending => return Err(ending.into()),
+                ending => return Err(End::of(&failure, ending)),
             }
         }
     }
@@ -395,9 +433,22 @@ impl<'a> Follower<'a> {
 
     async fn wait(&self, wait: Duration, why: String) {
         let until = self.scanner.clock.now() + wait;
+        if wait >= WORTH_A_NOTE {
+            let doing = store::Doing { why: Some(why.clone()), until: Some(until), ..self.doing("waiting") };
+            self.note(&doing).await;
+        }
         let waiting = Progress { now: Doing::Waiting { until, why }, ..self.progress.clone() };
         self.scanner.watch.progress(&self.connection.name, &self.stream.name, &waiting);
         self.scanner.clock.sleep(wait).await;
+    }
+
+    fn doing(&self, now: &str) -> store::Doing {
+        store::Doing { now: now.to_owned(), left: *self.left(), ..store::Doing::default() }
+    }
+
+    /// For who looks on from elsewhere; nothing depends on it.
+    async fn note(&self, doing: &store::Doing) {
+        let _ = self.scanner.store.note(self.claim, &self.stream.name, doing).await;
     }
 
     fn count(&self, operation: &Operation, requests: u64, bytes: usize) {
@@ -424,7 +475,7 @@ impl<'a> Follower<'a> {
     }
 
     fn end_of(&self, failure: &Failure, tries: u32, halved: u8) -> End {
-        failure.verdict(self.circumstances(tries, halved)).into()
+        End::of(failure, failure.verdict(self.circumstances(tries, halved)))
     }
 
     fn show(&self) {
@@ -432,30 +483,41 @@ impl<'a> Follower<'a> {
     }
 }
 
-impl From<Verdict> for End {
-    fn from(verdict: Verdict) -> Self {
+impl End {
+    /// Where a failure with this verdict leads, if not on.
+    fn of(failure: &Failure, verdict: Verdict) -> Self {
+        let class = failure.class();
         match verdict {
             Verdict::Defer { until, why } => Self::Deferred { until, why },
             Verdict::GiveUp { why }
             | Verdict::Again { why, .. }
             | Verdict::Smaller { why, .. }
-            | Verdict::StartOver { why } => Self::Failed(why),
-            Verdict::Stop { why } => Self::Stopped(why),
+            | Verdict::StartOver { why } => Self::Failed(class, why),
+            Verdict::Stop { why } => Self::Stopped(class, why),
             // Decided before it could be an end.
-            Verdict::Renew => Self::Stopped("the tool does not accept the credential".into()),
+            Verdict::Renew => Self::Stopped(class, "the tool does not accept the credential".into()),
             Verdict::Yield => Self::Yielded,
         }
     }
-}
 
-impl End {
+    /// The kind of what went wrong.
+    pub(super) fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Complete | Self::Interrupted | Self::Yielded => None,
+            Self::Partial(_) => Some(ErrorClass::Incomplete),
+            Self::SuspiciousEmpty => Some(ErrorClass::Empty),
+            Self::Deferred { .. } => Some(ErrorClass::Quota),
+            Self::Failed(class, _) | Self::Stopped(class, _) => Some(*class),
+        }
+    }
+
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Complete => "complete",
             Self::Partial(_) => "partial",
             Self::SuspiciousEmpty => "suspicious_empty",
             Self::Deferred { .. } => "deferred",
-            Self::Failed(_) | Self::Stopped(_) => "failed",
+            Self::Failed(..) | Self::Stopped(..) => "failed",
             Self::Interrupted => "interrupted",
             Self::Yielded => "taken over",
         }
@@ -468,7 +530,7 @@ impl End {
             Self::SuspiciousEmpty => {
                 "it had cases before and now shows none; check what the credential may still see".into()
             }
-            Self::Deferred { why, .. } | Self::Failed(why) | Self::Stopped(why) => why.clone(),
+            Self::Deferred { why, .. } | Self::Failed(_, why) | Self::Stopped(_, why) => why.clone(),
             Self::Interrupted => "stopped; the next scan goes on from here".into(),
         }
     }

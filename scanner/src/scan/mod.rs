@@ -5,6 +5,7 @@
 //! only way out, `queue.rs` hands scans to workers.
 
 mod access;
+pub mod after;
 pub mod egress;
 pub mod failure;
 mod follow;
@@ -14,13 +15,14 @@ pub mod watch;
 
 use crate::clock::Clock;
 use crate::keeper::UnderWay;
-use crate::store::{Claim, Connection, Outcome, State, Store, StoreError, Whom};
+use crate::store::{Claim, Claiming, Connection, ErrorClass, Outcome, State, Store, StoreError, Whom};
 use access::Access;
 use chrono::TimeDelta;
 use egress::{Allowed, Bounds};
 use follow::{End, Follower};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use masks::Masks;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use twinflow_vault::Vault;
@@ -28,6 +30,7 @@ use uuid::Uuid;
 use watch::{StopCord, Watch};
 
 /// Everything a scan needs, handed in.
+#[derive(Clone)]
 pub struct Scanner {
     pub store: Arc<dyn Store>,
     pub vault: Arc<Vault>,
@@ -51,7 +54,25 @@ pub struct Scanner {
     pub census_every: TimeDelta,
     /// How long a claim holds without a page; longer than any request may take.
     pub lease: Duration,
+    /// Whether scans are taken up before they are due.
+    pub anyway: bool,
+    /// What holds where nobody waits for the scan to end.
+    pub background: Option<Background>,
 }
+
+/// What holds for scans in the background.
+#[derive(Clone, Copy, Debug)]
+pub struct Background {
+    /// Scans of one tenant at a time.
+    pub per_tenant: i64,
+    /// How often a scan may end its worker, without a page kept between, until it is quarantined.
+    pub crashes: i64,
+}
+
+/// How soon a worker learns that its claim was taken from it.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long it is tried to note how a scan ended while the database is away.
+const AWAY_AT_MOST: Duration = Duration::from_secs(600);
 
 /// A census a week, unless a person says otherwise.
 pub const CENSUS_EVERY: TimeDelta = TimeDelta::days(7);
@@ -65,19 +86,17 @@ impl std::fmt::Debug for Scanner {
 impl Scanner {
     /// Runs a scan to its end. `None` when it is not ours to run: done already, or another worker's.
     pub async fn run(&self, scan: Uuid) -> Result<Option<Outcome>, StoreError> {
-        let Some(claim) = self.store.claim(scan, &self.owner, self.lease, self.takeover).await? else {
+        let Some(claim) = self.store.claim(scan, &self.claiming()).await? else {
             return Ok(None);
         };
         tracing::info!(%scan, epoch = claim.epoch, "claimed");
         let refreshes = UnderWay::default();
-        let read = tokio::select! {
-            outcome = self.read(&claim, &refreshes) => outcome,
-            fenced = self.hold_on(&claim) => fenced.map(|()| None),
-        };
+        let read = AssertUnwindSafe(self.read_while_ours(&claim, &refreshes)).catch_unwind().await;
         // The program may end after this, and what a refresh brings is not to be lost.
         refreshes.ended().await;
-        let Some(outcome) = read? else { return Ok(None) };
-        match self.store.settle(&claim, &outcome).await {
+        let Ok(read) = read else { return self.panicked(&claim).await };
+        let Some(outcome) = self.outcome(&claim, read) else { return Ok(None) };
+        match self.while_away(|| self.store.settle(&claim, &outcome)).await {
             Err(StoreError::Fenced) => return Ok(None),
             settled => settled?,
         }
@@ -85,10 +104,71 @@ impl Scanner {
         Ok(Some(outcome))
     }
 
+    fn claiming(&self) -> Claiming<'_> {
+        Claiming {
+            takeover: self.takeover,
+            anyway: self.anyway,
+            per_tenant: self.background.map(|it| it.per_tenant),
+            crashes: self.background.map(|it| it.crashes),
+            ..Claiming::new(&self.owner, self.lease)
+        }
+    }
+
+    async fn read_while_ours(
+        &self,
+        claim: &Claim,
+        refreshes: &UnderWay,
+    ) -> Result<Option<Outcome>, StoreError> {
+        tokio::select! {
+            outcome = self.read(claim, refreshes) => outcome,
+            fenced = self.hold_on(claim) => fenced.map(|()| None),
+        }
+    }
+
+    /// What reading came to, and what follows from it where nobody waits. `None` when another worker goes on.
+    fn outcome(&self, claim: &Claim, read: Result<Option<Outcome>, StoreError>) -> Option<Outcome> {
+        let outcome = match read {
+            Ok(outcome) => outcome?,
+            Err(StoreError::Fenced) => return None,
+            Err(error) => failed(ErrorClass::Database, error.to_string()),
+        };
+        match self.background {
+            None => Some(outcome),
+            Some(_) => Some(after::after(outcome, claim.tries, self.clock.now(), self.clock.chance())),
+        }
+    }
+
+    /// A fault of ours, and one scan's alone.
+    async fn panicked(&self, claim: &Claim) -> Result<Option<Outcome>, StoreError> {
+        tracing::error!(scan = %claim.scan, "panicked");
+        let again_at = self.clock.now() + after::pause(0, self.clock.chance());
+        let limit = self.background.map(|it| it.crashes);
+        match self.while_away(|| self.store.crashed(claim, again_at, limit)).await {
+            Ok(_) | Err(StoreError::Fenced) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tries again while the database is away: what a scan came to is not to be lost.
+    async fn while_away<T, F>(&self, note: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let patience = self.clock.now() + AWAY_AT_MOST;
+        loop {
+            match note().await {
+                Err(StoreError::Busy(_)) if self.clock.now() < patience => {
+                    self.clock.sleep(Duration::from_secs(1)).await;
+                }
+                noted => return noted,
+            }
+        }
+    }
+
     /// Renews the claim through waits that are longer than a lease; ends only when it is lost.
     async fn hold_on(&self, claim: &Claim) -> Result<(), StoreError> {
         loop {
-            tokio::time::sleep(claim.lease / 3).await;
+            tokio::time::sleep((claim.lease / 3).min(HEARTBEAT)).await;
             match self.store.renew(claim).await {
                 Ok(()) | Err(StoreError::Busy(_)) => {}
                 Err(StoreError::Fenced) => return Ok(()),
@@ -102,14 +182,13 @@ impl Scanner {
         let Some(connection) = connections.into_iter().find(|it| it.id == claim.connection) else {
             return Ok(None);
         };
-        let failed = |why| Ok(Some(Outcome { state: State::Failed, reasons: vec![why], until: None }));
         let access = match Access::open(self, &connection, refreshes).await {
             Ok(access) => access,
-            Err(why) => return failed(why),
+            Err((class, why)) => return Ok(Some(failed(class, why))),
         };
         let masks = match self.masks(&connection).await? {
             Ok(masks) => masks,
-            Err(why) => return failed(why),
+            Err(why) => return Ok(Some(failed(ErrorClass::Settings, why))),
         };
         let streams = self.store.streams(connection.id).await?;
         let (mut ends, mut followers) = (vec![], vec![]);
@@ -119,7 +198,7 @@ impl Scanner {
                     let follower = Follower::new(self, &access, claim, &connection, &masks, stream);
                     followers.push((follower, followed));
                 }
-                Err(bad) => ends.push((followed.name, End::Failed(bad.to_string()))),
+                Err(bad) => ends.push((followed.name, End::Failed(ErrorClass::Settings, bad.to_string()))),
             }
         }
         let reading = followers.into_iter().map(|(mut follower, followed)| async move {
@@ -129,7 +208,8 @@ impl Scanner {
         let read = self.side_by_side(reading.collect()).await;
         // After all have been read: what was moved from one stream to another is known there by now.
         let counting = read.into_iter().map(|(mut follower, followed, end)| async move {
-            let end = if end == End::Complete { follower.take_census(&followed).await } else { end };
+            let counts = end == End::Complete && claim.backfill.is_none();
+            let end = if counts { follower.take_census(&followed).await } else { end };
             (followed.name, end)
         });
         ends.extend(self.side_by_side(counting.collect()).await);
@@ -155,6 +235,10 @@ impl Scanner {
     }
 }
 
+fn failed(class: ErrorClass, why: String) -> Outcome {
+    Outcome { state: State::Failed, reasons: vec![why], until: None, error: Some(class) }
+}
+
 /// What the streams' ends come to. Never complete when anything was lost; `None` when another worker goes on.
 fn settlement(mut ends: Vec<(String, End)>) -> Option<Outcome> {
     ends.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -162,18 +246,17 @@ fn settlement(mut ends: Vec<(String, End)>) -> Option<Outcome> {
     if any(|end| *end == End::Yielded) {
         return None;
     }
-    let failed = ends.iter().filter(|(_, end)| matches!(end, End::Failed(_) | End::Stopped(_))).count();
+    let lost = ends.iter().filter(|(_, end)| matches!(end, End::Failed(..) | End::Stopped(..))).count();
     if ends.is_empty() {
-        let reasons = vec!["the connection follows nothing".to_owned()];
-        return Some(Outcome { state: State::Failed, reasons, until: None });
+        return Some(failed(ErrorClass::Settings, "the connection follows nothing".to_owned()));
     }
-    let state = if any(|end| matches!(end, End::Stopped(_))) || (failed > 0 && failed == ends.len()) {
+    let state = if any(|end| matches!(end, End::Stopped(..))) || (lost > 0 && lost == ends.len()) {
         State::Failed
     } else if any(|end| *end == End::Interrupted) {
         State::Queued
     } else if any(|end| matches!(end, End::Deferred { .. })) {
         State::Deferred
-    } else if failed > 0 || any(|end| matches!(end, End::Partial(_))) {
+    } else if lost > 0 || any(|end| matches!(end, End::Partial(_))) {
         State::Partial
     } else if any(|end| *end == End::SuspiciousEmpty) {
         State::SuspiciousEmpty
@@ -189,7 +272,23 @@ fn settlement(mut ends: Vec<(String, End)>) -> Option<Outcome> {
         let why = end.why();
         (!why.is_empty()).then(|| format!("{name}: {why}"))
     };
-    Some(Outcome { state, reasons: ends.iter().filter_map(why).collect(), until })
+    let reasons = ends.iter().filter_map(why).collect();
+    Some(Outcome { state, reasons, until, error: class_of(state, &ends) })
+}
+
+/// The kind of what is worst, of what led to this state.
+fn class_of(state: State, ends: &[(String, End)]) -> Option<ErrorClass> {
+    let led_here = |end: &End| match state {
+        State::Failed => matches!(end, End::Failed(..) | End::Stopped(..)),
+        State::Complete | State::Queued => false,
+        _ => true,
+    };
+    let stopped = ends.iter().find(|(_, end)| matches!(end, End::Stopped(..)));
+    let worst = || ends.iter().filter(|(_, end)| led_here(end)).filter_map(|(_, end)| end.class()).min();
+    match stopped {
+        Some((_, end)) if state == State::Failed => end.class(),
+        _ => worst(),
+    }
 }
 
 #[cfg(test)]
@@ -208,8 +307,8 @@ mod tests {
             End::Partial(vec!["x".into()]),
             End::SuspiciousEmpty,
             End::Deferred { until: DateTime::UNIX_EPOCH, why: "x".into() },
-            End::Failed("x".into()),
-            End::Stopped("x".into()),
+            End::Failed(ErrorClass::Unavailable, "x".into()),
+            End::Stopped(ErrorClass::Credential, "x".into()),
             End::Interrupted,
             End::Yielded,
         ];
@@ -221,7 +320,7 @@ mod tests {
 
     #[test]
     fn one_lost_stream_of_two_is_partial_and_both_is_failed() {
-        let failed = End::Failed("gone".into());
+        let failed = End::Failed(ErrorClass::Permission, "gone".into());
         assert_eq!(settled(&[End::Complete, failed.clone()]), Some(State::Partial));
         assert_eq!(settled(&[failed.clone(), failed]), Some(State::Failed));
     }

@@ -6,15 +6,21 @@
 //! of tests runs over both.
 
 mod census;
+mod dispatch;
 mod error;
 mod postgres;
 mod rows;
+mod scans;
+mod schedules;
 mod sqlite;
 mod tickets;
 
 pub use census::{Census, CensusEnd, CensusPage};
+pub use dispatch::{Dispatch, Due, Standing};
 pub use error::StoreError;
 pub use rows::*;
+pub use scans::{Scans, WantedScans};
+pub use schedules::{Firing, Planned, Schedules};
 pub use tickets::{NewTicket, Ticket, TicketEnd, TicketState, Tickets};
 
 use crate::clock::Clock;
@@ -31,7 +37,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The database as one tenant sees it. Every method is one transaction.
 #[async_trait]
-pub trait Store: Census + Tickets + Send + Sync {
+pub trait Store: Census + Scans + Schedules + Tickets + Send + Sync {
     /// `SQLite` or `Postgres`, with its version.
     async fn engine(&self) -> Result<String>;
 
@@ -77,28 +83,12 @@ pub trait Store: Census + Tickets + Send + Sync {
     async fn sealed_under(&self) -> Result<Vec<([u8; 4], i64)>>;
     async fn streams(&self, connection: Uuid) -> Result<Vec<FollowedStream>>;
 
-    /// The connection's active scan; if it has none, a new one in the queue with the id handed in.
-    async fn open_scan(&self, connection: Uuid, fresh: Uuid) -> Result<Uuid>;
-    /// Takes a scan that is queued, or whose worker's lease has run out; `takeover` says that the worker is
-    /// known to be dead.
-    async fn claim(&self, scan: Uuid, owner: &str, lease: Duration, takeover: bool) -> Result<Option<Claim>>;
     /// Keeps a page: events, cases, names, the cursor and the lease, all or nothing. How many events were new.
     async fn keep(&self, claim: &Claim, page: &Kept<'_>) -> Result<u64>;
     /// Notes what a page cost that was not got.
     async fn spend(&self, claim: &Claim, stream: &str, asked: &Asked, waited: Duration) -> Result<()>;
     /// What this scan could not read of a stream, also before it was cut short.
     async fn skipped(&self, scan: Uuid, stream: &str) -> Result<BTreeMap<String, u64>>;
-    /// Holds a claim through a long wait.
-    async fn renew(&self, claim: &Claim) -> Result<()>;
-    /// Ends a claim. With [`State::Queued`] the scan goes back to the queue and is resumed later.
-    async fn settle(&self, claim: &Claim, outcome: &Outcome) -> Result<()>;
-    /// Newest first.
-    async fn scans(&self, limit: i64) -> Result<Vec<Scan>>;
-    async fn scan(&self, scan: Uuid) -> Result<Option<Scan>>;
-    /// What a scan did in each stream.
-    async fn scanned(&self, scan: Uuid) -> Result<Vec<ScannedStream>>;
-    /// The newest of a connection.
-    async fn last_scan(&self, connection: Uuid) -> Result<Option<Scan>>;
 
     /// In the order of time.
     async fn events(&self, wanted: &Wanted) -> Result<Vec<LoggedEvent>>;
@@ -122,7 +112,40 @@ pub async fn open_embedded(file: &Path, tenant: Uuid, clock: Clock) -> Result<Ar
 
 /// Opens a Postgres database as one tenant. It must have been migrated, by another role.
 pub async fn open_server(url: &str, tenant: Uuid) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(postgres::Engine::open(url, tenant).await?))
+    Ok(Arc::new(postgres::Engine::open(url, tenant, 8).await?))
+}
+
+/// The database as workers and schedulers see it.
+pub struct Tenants {
+    /// What is to be done, whoever's it is.
+    pub dispatch: Arc<dyn Dispatch>,
+    store: Box<dyn Fn(Uuid) -> Arc<dyn Store> + Send + Sync>,
+}
+
+impl Tenants {
+    /// As one tenant.
+    pub fn store(&self, tenant: Uuid) -> Arc<dyn Store> {
+        (self.store)(tenant)
+    }
+
+    /// The one tenant of the embedded database.
+    pub async fn embedded(file: &Path, tenant: Uuid, clock: Clock) -> Result<Self> {
+        let engine = Arc::new(sqlite::Engine::open(file, tenant, clock).await?);
+        Ok(Self { dispatch: engine.clone(), store: Box::new(move |_| engine.clone()) })
+    }
+
+    /// All tenants of a Postgres database, over so many connections beside a few to find work by.
+    pub async fn of_server(url: &str, connections: u32) -> Result<Self> {
+        let dispatch = Arc::new(postgres::Dispatcher::open(url).await?);
+        let engine = postgres::Engine::open(url, Uuid::nil(), connections).await?;
+        Ok(Self { dispatch, store: Box::new(move |tenant| Arc::new(engine.of(tenant))) })
+    }
+}
+
+impl std::fmt::Debug for Tenants {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tenants").finish_non_exhaustive()
+    }
 }
 
 /// Brings a Postgres database to this program's version; `url` logs in as the role that owns it.

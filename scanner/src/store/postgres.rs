@@ -11,11 +11,20 @@ mod shared;
 #[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
 mod shared_census;
 
+#[path = "shared_scans.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
+mod shared_scans;
+
+#[path = "shared_schedules.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
+mod shared_schedules;
+
 #[path = "shared_tickets.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
 mod shared_tickets;
 
-use super::{Result, StoreError};
+use super::{Dispatch, Due, Firing, Result, Standing, State, StoreError};
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
@@ -27,8 +36,17 @@ use uuid::Uuid;
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
+/// As whom rows are read and written, whoever logs in: of one tenant, or what is to be done for all.
+const TENANT: &str = "tf_app";
+const DISPATCH: &str = "tf_dispatch";
+
 pub(super) struct Engine {
     tenant: Uuid,
+    pool: PgPool,
+}
+
+/// What is to be done, for all tenants.
+pub(super) struct Dispatcher {
     pool: PgPool,
 }
 
@@ -55,15 +73,121 @@ fn options(url: &str) -> Result<PgConnectOptions> {
         ]))
 }
 
+/// Every connection takes on the role from its start and never changes it: policies of the one do not hold for the other.
+async fn pool(url: &str, role: &'static str, connections: u32) -> Result<PgPool> {
+    let options = options(url)?.options([("role", role)]);
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        // A server that is starting, or full, is waited for.
+        .acquire_timeout(Duration::from_secs(10));
+    pool.connect_with(options).await.map_err(|error| {
+        match error.as_database_error().and_then(|error| error.code()).as_deref() {
+            // insufficient_privilege: who logs in may not take on the role.
+            Some("42501") => StoreError::NotAMember(role),
+            // invalid_parameter_value: there is no such role yet.
+            Some("22023") => StoreError::NotMigrated,
+            _ => error.into(),
+        }
+    })
+}
+
+impl Dispatcher {
+    pub(super) async fn open(url: &str) -> Result<Self> {
+        Ok(Self { pool: pool(url, DISPATCH, 3).await? })
+    }
+}
+
+#[async_trait]
+impl Dispatch for Dispatcher {
+    async fn tenants_due(&self, limit: i64) -> Result<Vec<Uuid>> {
+        let due = sqlx::query_scalar(
+            "SELECT tenant_id FROM schedules WHERE paused_at IS NULL AND next_at <= clock_timestamp()
+             GROUP BY tenant_id ORDER BY min(next_at) LIMIT $1",
+        );
+        Ok(due.bind(limit).fetch_all(&self.pool).await?)
+    }
+
+    async fn tenants_waiting(&self, after: Uuid, limit: i64) -> Result<Vec<Uuid>> {
+        // Steps from tenant to tenant along the index: what it costs depends on how many are asked for, not on how
+        // much waits.
+        let waiting = sqlx::query_scalar(
+            "WITH RECURSIVE next (tenant_id, nth) AS (
+                 (SELECT tenant_id, 1 FROM scans
+                  WHERE tenant_id > $1 AND state IN ('queued', 'waiting') ORDER BY tenant_id LIMIT 1)
+                 UNION ALL
+                 SELECT (SELECT s.tenant_id FROM scans s
+                         WHERE s.tenant_id > next.tenant_id AND s.state IN ('queued', 'waiting')
+                         ORDER BY s.tenant_id LIMIT 1), nth + 1
+                 FROM next WHERE next.tenant_id IS NOT NULL AND nth < $2)
+             SELECT tenant_id FROM next WHERE tenant_id IS NOT NULL ORDER BY tenant_id",
+        );
+        Ok(waiting.bind(after).bind(limit).fetch_all(&self.pool).await?)
+    }
+
+    async fn scans_due(&self, tenants: &[Uuid], each: i64) -> Result<Vec<Due>> {
+        let due = sqlx::query_as(
+            "SELECT due.tenant_id, due.id, due.epoch FROM UNNEST($1::uuid[]) AS t (tenant_id), LATERAL (
+                 SELECT s.tenant_id, s.id, s.epoch, row_number() OVER (ORDER BY s.rank, s.due_at) AS place FROM (
+                     SELECT q.tenant_id, q.id, q.epoch, q.rank, q.due_at FROM scans q
+                     WHERE q.tenant_id = t.tenant_id AND q.state IN ('queued', 'waiting')
+                         AND q.due_at <= clock_timestamp()
+                     ORDER BY q.rank, q.due_at
+                     LIMIT greatest(0, $2 - (SELECT count(*) FROM scans r WHERE r.tenant_id = t.tenant_id
+                         AND r.state = 'running' AND r.lease_until >= clock_timestamp()))) s) due
+             ORDER BY due.place, due.tenant_id",
+        );
+        Ok(due.bind(tenants).bind(each).fetch_all(&self.pool).await?)
+    }
+
+    async fn lapsed(&self, limit: i64) -> Result<Vec<Due>> {
+        let lapsed = sqlx::query_as(
+            "SELECT tenant_id, id, epoch FROM scans WHERE state = 'running' AND lease_until < clock_timestamp()
+             LIMIT $1",
+        );
+        Ok(lapsed.bind(limit).fetch_all(&self.pool).await?)
+    }
+
+    async fn tenant_of(&self, scan: Uuid) -> Result<Option<Uuid>> {
+        let whose = sqlx::query_scalar(
+            "SELECT tenant_id FROM scans
+             WHERE id = $1 AND state IN ('queued', 'running', 'waiting', 'quarantined')",
+        );
+        Ok(whose.bind(scan).fetch_optional(&self.pool).await?)
+    }
+
+    async fn standing(&self) -> Result<Standing> {
+        let rows: Vec<(State, i64, Option<DateTime<Utc>>)> = sqlx::query_as(
+            "SELECT state, count(*),
+                 min(due_at) FILTER (WHERE state IN ('queued', 'waiting') AND due_at <= clock_timestamp())
+             FROM scans WHERE state IN ('queued', 'running', 'waiting', 'quarantined') GROUP BY state",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let now = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&self.pool).await?;
+        Ok(Standing::of(rows, now))
+    }
+
+    async fn lead(&self, job: &str, owner: &str, lease: Duration) -> Result<bool> {
+        let led = sqlx::query(
+            "INSERT INTO leaders (job, owner, until)
+             VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
+             ON CONFLICT (job) DO UPDATE SET owner = excluded.owner, until = excluded.until
+                 WHERE leaders.owner = excluded.owner OR leaders.until < clock_timestamp()",
+        );
+        let led = led.bind(job).bind(owner).bind(lease.as_secs_f64()).execute(&self.pool).await?;
+        Ok(led.rows_affected() == 1)
+    }
+
+    async fn resign(&self, job: &str, owner: &str) -> Result<()> {
+        let resigned = sqlx::query("DELETE FROM leaders WHERE job = $1 AND owner = $2");
+        resigned.bind(job).bind(owner).execute(&self.pool).await?;
+        Ok(())
+    }
+}
+
 impl Engine {
-    pub(super) async fn open(url: &str, tenant: Uuid) -> Result<Self> {
-        let pool = PgPoolOptions::new()
-            .max_connections(8)
-            // A server that is starting, or full, is waited for.
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options(url)?)
-            .await?;
-        let engine = Self { tenant, pool };
+    pub(super) async fn open(url: &str, tenant: Uuid, connections: u32) -> Result<Self> {
+        let engine = Self { tenant, pool: pool(url, TENANT, connections).await? };
         engine.has_no_power_over_tenants().await?;
         engine.is_migrated().await?;
         Ok(engine)
@@ -76,12 +200,13 @@ impl Engine {
         let powers: (bool, bool, bool, bool, bool) = sqlx::query_as(
             "SELECT coalesce(bool_or(rolsuper), false), coalesce(bool_or(rolbypassrls), false),
                  EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                     WHERE n.nspname = 'public' AND pg_has_role(c.relowner, 'MEMBER')),
+                     WHERE n.nspname = 'public' AND pg_has_role(session_user, c.relowner, 'MEMBER')),
                  EXISTS (SELECT FROM pg_namespace n LEFT JOIN pg_proc f ON f.pronamespace = n.oid
                      WHERE n.nspname = 'app'
-                         AND (pg_has_role(n.nspowner, 'MEMBER') OR pg_has_role(f.proowner, 'MEMBER'))),
+                         AND (pg_has_role(session_user, n.nspowner, 'MEMBER')
+                             OR pg_has_role(session_user, f.proowner, 'MEMBER'))),
                  coalesce(bool_or(rolcreaterole), false)
-             FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')",
+             FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER')",
         )
         .fetch_one(&self.pool)
         .await?;
@@ -92,6 +217,23 @@ impl Engine {
             (_, _, _, true, _) => Err(StoreError::TooMuchPower("it owns the schema app or a function in it")),
             (.., true) => Err(StoreError::TooMuchPower("it has CREATEROLE")),
             _ => Ok(()),
+        }
+    }
+
+    /// The same database as another tenant.
+    pub(super) fn of(&self, tenant: Uuid) -> Self {
+        Self { tenant, pool: self.pool.clone() }
+    }
+
+    /// A schema that is newer does, if it says so: programs are replaced one by one after it was migrated.
+    async fn works_with(&self, found: i64) -> Result<()> {
+        let oldest: Option<i64> =
+            sqlx::query_scalar("SELECT max(oldest) FROM works_with").fetch_one(&self.pool).await?;
+        let known = super::newest_migration();
+        if oldest.is_some_and(|oldest| oldest <= known) {
+            Ok(())
+        } else {
+            Err(StoreError::Newer { found, known })
         }
     }
 
@@ -108,7 +250,7 @@ impl Engine {
                 .await?;
         for (version, checksum) in &applied {
             match MIGRATIONS.iter().find(|known| known.version == *version) {
-                None => return Err(StoreError::Newer { found: *version, known: super::newest_migration() }),
+                None => self.works_with(*version).await?,
                 Some(known) if *known.checksum != **checksum => {
                     return Err(StoreError::ChangedMigration(*version));
                 }
@@ -254,6 +396,34 @@ impl TenantTx {
         .execute(self.rows())
         .await?;
         Ok(())
+    }
+
+    async fn fire(&mut self, firings: &[Firing]) -> Result<u64> {
+        let fired: i64 = sqlx::query_scalar(
+            "WITH moved AS (
+                 UPDATE schedules s SET next_at = f.next_at
+                 FROM UNNEST($2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[])
+                     AS f (connection_id, scan_id, due_at, next_at)
+                 WHERE s.tenant_id = $1 AND s.connection_id = f.connection_id AND s.next_at = f.due_at
+                     AND s.paused_at IS NULL
+                 RETURNING s.connection_id, f.scan_id),
+             opened AS (
+                 INSERT INTO scans (tenant_id, id, connection_id, state, created_at, due_at, rank)
+                 SELECT c.tenant_id, m.scan_id, c.id, 'queued', $6, $6, 1
+                 FROM moved m JOIN connections c ON c.tenant_id = $1 AND c.id = m.connection_id
+                 WHERE c.paused IS NULL AND c.disconnected_at IS NULL
+                 ON CONFLICT DO NOTHING)
+             SELECT count(*) FROM moved",
+        )
+        .bind(self.tenant)
+        .bind(firings.iter().map(|it| it.connection).collect::<Vec<_>>())
+        .bind(firings.iter().map(|it| it.scan).collect::<Vec<_>>())
+        .bind(firings.iter().map(|it| it.due_at).collect::<Vec<_>>())
+        .bind(firings.iter().map(|it| it.next_at).collect::<Vec<_>>())
+        .bind(self.now)
+        .fetch_one(self.rows())
+        .await?;
+        Ok(fired.unsigned_abs())
     }
 
     /// What is named twice keeps the last name, and the last stage that was known.

@@ -80,44 +80,143 @@ pub struct FollowedStream {
 }
 
 /// How a scan stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Type, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum State {
     Queued,
     Running,
+    /// Goes on by itself when it is due: the tool asked for a pause, or what went wrong may pass.
+    Waiting,
     /// Everything there was has been read.
     Complete,
     /// Something could not be read; the reasons say what.
     Partial,
-    /// The tool asked for a pause that is too long to sit out; it goes on after `until`.
+    /// The tool asked for a pause that was too long to sit out; another scan may ask after `until`.
     Deferred,
     /// A stream that had cases now shows none. Nobody deletes all work; a permission is likelier gone.
     SuspiciousEmpty,
     /// Nothing more can be read until a person acts.
     Failed,
+    /// A person stopped it.
+    Cancelled,
+    /// It ended its worker too often; its connection rests until a person acts.
+    Quarantined,
 }
 
 impl State {
     pub const ALL: &'static [Self] = &[
         Self::Queued,
         Self::Running,
+        Self::Waiting,
         Self::Complete,
         Self::Partial,
         Self::Deferred,
         Self::SuspiciousEmpty,
         Self::Failed,
+        Self::Cancelled,
+        Self::Quarantined,
     ];
 
     pub const fn word(self) -> &'static str {
         match self {
             Self::Queued => "queued",
             Self::Running => "running",
+            Self::Waiting => "waiting",
             Self::Complete => "complete",
             Self::Partial => "partial",
             Self::Deferred => "deferred",
             Self::SuspiciousEmpty => "suspicious_empty",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Quarantined => "quarantined",
+        }
+    }
+
+    /// Whether nothing more comes of it by itself or by a person.
+    pub const fn is_over(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running | Self::Waiting | Self::Quarantined)
+    }
+}
+
+/// Why a scan is there. The smaller goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[repr(i32)]
+pub enum Rank {
+    /// A person asked for it.
+    #[default]
+    Person = 0,
+    Schedule = 1,
+    /// It reads again what was read.
+    Backfill = 2,
+}
+
+impl Rank {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Schedule => "schedule",
+            Self::Backfill => "backfill",
+        }
+    }
+}
+
+/// The kind of what went wrong. It decides whether trying again by itself makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Type, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum ErrorClass {
+    /// The credential is no longer accepted
+    Credential,
+    /// The credential may not read something, or it is gone
+    Permission,
+    /// This installation does not let it: a host that is not allowed, a key that is missing
+    Settings,
+    /// It ended its worker
+    Crash,
+    /// The database failed
+    Database,
+    /// The tool's answers cannot be understood
+    Unreadable,
+    /// The tool is in trouble or cannot be reached
+    Unavailable,
+    /// The tool's limit is used up
+    Quota,
+    /// Something could not be read; the reasons say what
+    Incomplete,
+    /// A stream that had cases shows none
+    Empty,
+}
+
+impl ErrorClass {
+    pub const ALL: &'static [Self] = &[
+        Self::Credential,
+        Self::Permission,
+        Self::Settings,
+        Self::Crash,
+        Self::Database,
+        Self::Unreadable,
+        Self::Unavailable,
+        Self::Quota,
+        Self::Incomplete,
+        Self::Empty,
+    ];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Credential => "credential",
+            Self::Permission => "permission",
+            Self::Settings => "settings",
+            Self::Crash => "crash",
+            Self::Database => "database",
+            Self::Unreadable => "unreadable",
+            Self::Unavailable => "unavailable",
+            Self::Quota => "quota",
+            Self::Incomplete => "incomplete",
+            Self::Empty => "empty",
         }
     }
 }
@@ -130,13 +229,23 @@ pub struct Scan {
     pub connection: String,
     pub tool: String,
     pub state: State,
+    pub rank: Rank,
     pub created_at: DateTime<Utc>,
+    /// Not taken up before.
+    pub due_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
-    /// Deferred until.
+    /// Until when the tool asked to be left alone.
     pub until: Option<DateTime<Utc>>,
     /// How often a worker took it up.
     pub attempts: i64,
+    /// How often it ended its worker since it last kept a page.
+    pub crashes: i64,
+    /// How often it failed as a whole for a reason that may pass.
+    pub tries: i64,
+    /// Who runs it.
+    pub owner: Option<String>,
+    pub error: Option<ErrorClass>,
     /// What happened and what to do, a sentence each.
     #[sqlx(json)]
     pub reasons: Vec<String>,
@@ -157,6 +266,42 @@ pub struct Claim {
     pub epoch: i64,
     /// How long the claim holds after each page or renewal.
     pub lease: Duration,
+    /// How often it failed as a whole before, for a reason that may pass.
+    pub tries: i64,
+    /// What is read again; otherwise, what is new.
+    pub backfill: Option<Backfill>,
+}
+
+/// What a backfill reads again: what changed in this stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backfill {
+    pub since: DateTime<Utc>,
+    pub upto: Option<DateTime<Utc>>,
+}
+
+/// Who claims a scan, and under which conditions.
+#[derive(Clone, Copy, Debug)]
+pub struct Claiming<'a> {
+    pub owner: &'a str,
+    pub lease: Duration,
+    /// Whoever claimed before is known to be dead.
+    pub takeover: bool,
+    /// Before it is due, too.
+    pub anyway: bool,
+    /// No more of the tenant's scans than this at a time.
+    pub per_tenant: Option<i64>,
+    /// A scan that ended its worker so often since it last kept a page is quarantined instead.
+    pub crashes: Option<i64>,
+}
+
+impl<'a> Claiming<'a> {
+    pub fn new(owner: &'a str, lease: Duration) -> Self {
+        Self { owner, lease, takeover: false, anyway: false, per_tenant: None, crashes: None }
+    }
+
+    pub fn taking_over(self) -> Self {
+        Self { takeover: true, ..self }
+    }
 }
 
 /// A page on its way into the event log, with where its stream stands afterwards.
@@ -175,6 +320,30 @@ pub struct Kept<'a> {
     pub waited: Duration,
     /// What the sweep could not read so far, and how often.
     pub skipped: &'a BTreeMap<String, u64>,
+    pub doing: &'a Doing,
+}
+
+/// What a stream's scan does at this moment, for who looks on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doing {
+    /// `reading`, `waiting`, or how it ended.
+    pub now: String,
+    /// Why it is not simply reading or complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// It waits until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+    /// What is left of the tool's limit, where its answers say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Left>,
+}
+
+/// What is left of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    pub remaining: u64,
+    pub limit: u64,
 }
 
 /// What was asked, by operation.
@@ -250,6 +419,8 @@ pub struct ScannedStream {
     pub skipped: BTreeMap<String, u64>,
     #[sqlx(json)]
     pub ledger: Ledger,
+    #[sqlx(json(nullable))]
+    pub doing: Option<Doing>,
 }
 
 /// What a scan did in a stream; counts add up.
@@ -263,6 +434,9 @@ pub struct Tally {
     pub ledger: Ledger,
     /// Replaces what was noted before, unless there is nothing to note.
     pub skipped: BTreeMap<String, u64>,
+    pub doing: Option<Doing>,
+    /// Where a backfill goes on.
+    pub cursor: Option<Cursor>,
 }
 
 impl Tally {
@@ -283,6 +457,7 @@ pub struct Outcome {
     pub state: State,
     pub reasons: Vec<String>,
     pub until: Option<DateTime<Utc>>,
+    pub error: Option<ErrorClass>,
 }
 
 /// A row of the event log.

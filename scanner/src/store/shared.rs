@@ -3,8 +3,8 @@
 
 use super::{Engine, TenantTx};
 use crate::store::{
-    Asked, Claim, Connection, FollowedStream, Kept, KnownCase, Ledger, LoggedEvent, Names, Outcome, Purged,
-    Result, Scan, ScannedStream, State, Store, StoreError, Tally, Wanted, event_id, withdrawn_id,
+    Asked, Claim, Connection, FollowedStream, Kept, KnownCase, Ledger, LoggedEvent, Names, Purged, Result,
+    Store, StoreError, Tally, Wanted, event_id, withdrawn_id,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -13,28 +13,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use twinflow_connectors::{Activity, Cursor, Event, Kind, Stage, Stream, Withdrawn};
 use uuid::Uuid;
-
-/// A scan with its connection's names and the sums over its streams, newest first; `$which` narrows WHERE.
-macro_rules! scans {
-    ($which:literal) => {
-        concat!(
-            "SELECT s.id, s.connection_id, c.name AS connection, c.tool, s.state, s.created_at, s.started_at,
-             s.finished_at, s.until, s.attempts, s.reasons,
-             CAST(coalesce(sum(t.pages), 0) AS bigint) AS pages,
-             CAST(coalesce(sum(t.requests), 0) AS bigint) AS requests,
-             CAST(coalesce(sum(t.cases), 0) AS bigint) AS cases,
-             CAST(coalesce(sum(t.events_read), 0) AS bigint) AS events_read,
-             CAST(coalesce(sum(t.events_new), 0) AS bigint) AS events_new,
-             CAST(coalesce(sum(t.waited_ms), 0) AS bigint) AS waited_ms
-         FROM scans s JOIN connections c ON c.tenant_id = s.tenant_id AND c.id = s.connection_id
-         LEFT JOIN scan_streams t ON t.tenant_id = s.tenant_id AND t.scan_id = s.id
-         WHERE s.tenant_id = $1",
-            $which,
-            " GROUP BY s.tenant_id, s.id, c.name, c.tool
-         ORDER BY s.created_at DESC, s.id"
-        )
-    };
-}
 
 /// An event with its connection's name and its case's key; ends before WHERE.
 macro_rules! events {
@@ -61,6 +39,7 @@ impl Store for Engine {
         for stream in streams {
             tx.insert_stream(connection.id, &stream.name).await?;
         }
+        tx.plan_first(connection.id).await?;
         tx.commit().await
     }
 
@@ -233,44 +212,18 @@ impl Store for Engine {
         Ok(rows.bind(tx.tenant).bind(connection).fetch_all(tx.rows()).await?)
     }
 
-    async fn open_scan(&self, connection: Uuid, fresh: Uuid) -> Result<Uuid> {
-        let mut tx = self.write().await?;
-        let id = tx.open_scan(connection, fresh).await?;
-        tx.commit().await?;
-        Ok(id)
-    }
-
-    async fn claim(&self, scan: Uuid, owner: &str, lease: Duration, takeover: bool) -> Result<Option<Claim>> {
-        let mut tx = self.write().await?;
-        let row: Option<(Uuid, i64)> = sqlx::query_as(
-            "UPDATE scans SET state = 'running', epoch = epoch + 1, owner = $3, lease_until = $4,
-                 attempts = attempts + 1, started_at = coalesce(started_at, $5)
-             WHERE tenant_id = $1 AND id = $2
-                 AND (state = 'queued' OR (state = 'running' AND ($6 OR lease_until < $5)))
-             RETURNING connection_id, epoch",
-        )
-        .bind(tx.tenant)
-        .bind(scan)
-        .bind(owner)
-        .bind(tx.now + lease)
-        .bind(tx.now)
-        .bind(takeover)
-        .fetch_optional(tx.rows())
-        .await?;
-        tx.commit().await?;
-        Ok(row.map(|(connection, epoch)| Claim { scan, connection, epoch, lease }))
-    }
-
     async fn keep(&self, claim: &Claim, page: &Kept<'_>) -> Result<u64> {
         let mut tx = self.write().await?;
         // First, so that a worker that has been superseded writes nothing.
-        tx.hold(claim).await?;
+        tx.advance(claim).await?;
         let new = tx.insert_events(claim.connection, page.events).await?
             + tx.revise_events(claim.connection, page.revised, page.withdrawn).await?;
         tx.upsert_cases(claim.connection, page.stream, page.cases, page.read_at).await?;
         let restored = tx.restore(claim.connection, page.read_at).await?;
         tx.upsert_names(claim.connection, page.names).await?;
-        tx.set_cursor(claim.connection, page.stream, page.cursor).await?;
+        if claim.backfill.is_none() {
+            tx.set_cursor(claim.connection, page.stream, page.cursor).await?;
+        }
         let tally = Tally {
             pages: 1,
             cases: page.cases.len() as u64,
@@ -279,6 +232,8 @@ impl Store for Engine {
             waited: page.waited,
             ledger: Ledger::of(page),
             skipped: page.skipped.clone(),
+            doing: Some(page.doing.clone()),
+            cursor: claim.backfill.map(|_| page.cursor.clone()),
         };
         tx.count(claim.scan, page.stream, &tally.noticing(Activity::Restored, restored)).await?;
         tx.commit().await?;
@@ -290,12 +245,6 @@ impl Store for Engine {
         tx.hold(claim).await?;
         let ledger = Ledger { asked: asked.clone(), ..Ledger::default() };
         tx.count(claim.scan, stream, &Tally { waited, ledger, ..Tally::default() }).await?;
-        tx.commit().await
-    }
-
-    async fn renew(&self, claim: &Claim) -> Result<()> {
-        let mut tx = self.write().await?;
-        tx.hold(claim).await?;
         tx.commit().await
     }
 
@@ -314,53 +263,6 @@ impl Store for Engine {
 
     async fn close(&self) {
         self.end().await;
-    }
-
-    async fn settle(&self, claim: &Claim, outcome: &Outcome) -> Result<()> {
-        let mut tx = self.write().await?;
-        tx.hold(claim).await?;
-        let finished = (outcome.state != State::Queued).then_some(tx.now);
-        sqlx::query(
-            "UPDATE scans SET state = $3, reasons = $4, until = $5, finished_at = $6, owner = NULL,
-                 lease_until = NULL
-             WHERE tenant_id = $1 AND id = $2",
-        )
-        .bind(tx.tenant)
-        .bind(claim.scan)
-        .bind(outcome.state.word())
-        .bind(Json(&outcome.reasons))
-        .bind(outcome.until)
-        .bind(finished)
-        .execute(tx.rows())
-        .await?;
-        tx.commit().await
-    }
-
-    async fn scans(&self, limit: i64) -> Result<Vec<Scan>> {
-        let mut tx = self.read().await?;
-        let rows = sqlx::query_as(concat!(scans!(""), " LIMIT $2"));
-        Ok(rows.bind(tx.tenant).bind(limit).fetch_all(tx.rows()).await?)
-    }
-
-    async fn scan(&self, scan: Uuid) -> Result<Option<Scan>> {
-        let mut tx = self.read().await?;
-        let row = sqlx::query_as(scans!(" AND s.id = $2"));
-        Ok(row.bind(tx.tenant).bind(scan).fetch_optional(tx.rows()).await?)
-    }
-
-    async fn scanned(&self, scan: Uuid) -> Result<Vec<ScannedStream>> {
-        let mut tx = self.read().await?;
-        let rows = sqlx::query_as(
-            "SELECT stream, pages, requests, cases, events_read, events_new, waited_ms, skipped, ledger
-             FROM scan_streams WHERE tenant_id = $1 AND scan_id = $2 ORDER BY stream",
-        );
-        Ok(rows.bind(tx.tenant).bind(scan).fetch_all(tx.rows()).await?)
-    }
-
-    async fn last_scan(&self, connection: Uuid) -> Result<Option<Scan>> {
-        let mut tx = self.read().await?;
-        let row = sqlx::query_as(concat!(scans!(" AND s.connection_id = $2"), " LIMIT 1"));
-        Ok(row.bind(tx.tenant).bind(connection).fetch_optional(tx.rows()).await?)
     }
 
     async fn events(&self, wanted: &Wanted) -> Result<Vec<LoggedEvent>> {
@@ -489,34 +391,6 @@ impl TenantTx {
         Ok(())
     }
 
-    async fn open_scan(&mut self, connection: Uuid, fresh: Uuid) -> Result<Uuid> {
-        // One statement: between two, the active scan could end. The update changes nothing but gives its id.
-        let active = sqlx::query_scalar(
-            "INSERT INTO scans (tenant_id, id, connection_id, state, created_at)
-             VALUES ($1, $2, $3, 'queued', $4)
-             ON CONFLICT (tenant_id, connection_id) WHERE state IN ('queued', 'running')
-                 DO UPDATE SET state = scans.state
-             RETURNING id",
-        );
-        let active = active.bind(self.tenant).bind(fresh).bind(connection).bind(self.now);
-        Ok(active.fetch_one(self.rows()).await?)
-    }
-
-    /// The fence: goes on only while the claim's epoch is the scan's, and extends the lease.
-    pub(super) async fn hold(&mut self, claim: &Claim) -> Result<()> {
-        let held = sqlx::query(
-            "UPDATE scans SET lease_until = $4
-             WHERE tenant_id = $1 AND id = $2 AND epoch = $3 AND state = 'running'",
-        )
-        .bind(self.tenant)
-        .bind(claim.scan)
-        .bind(claim.epoch)
-        .bind(self.now + claim.lease)
-        .execute(self.rows())
-        .await?;
-        if held.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Fenced) }
-    }
-
     async fn set_cursor(&mut self, connection: Uuid, stream: &str, cursor: &Cursor) -> Result<()> {
         let set = sqlx::query(
             "UPDATE streams SET cursor = $4 WHERE tenant_id = $1 AND connection_id = $2 AND name = $3",
@@ -549,8 +423,8 @@ impl TenantTx {
         sqlx::query(
             "INSERT INTO scan_streams
                  (tenant_id, scan_id, stream, pages, requests, cases, events_read, events_new, waited_ms,
-                 skipped, ledger)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12)
+                 skipped, ledger, doing, cursor)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14)
              ON CONFLICT (tenant_id, scan_id, stream) DO UPDATE SET
                  pages = scan_streams.pages + excluded.pages,
                  requests = scan_streams.requests + excluded.requests,
@@ -559,6 +433,8 @@ impl TenantTx {
                  events_new = scan_streams.events_new + excluded.events_new,
                  waited_ms = scan_streams.waited_ms + excluded.waited_ms,
                  ledger = excluded.ledger,
+                 doing = coalesce(excluded.doing, scan_streams.doing),
+                 cursor = coalesce(excluded.cursor, scan_streams.cursor),
                  skipped = CASE WHEN $11 THEN excluded.skipped ELSE scan_streams.skipped END",
         )
         .bind(self.tenant)
@@ -573,6 +449,8 @@ impl TenantTx {
         .bind(Json(&tally.skipped))
         .bind(!tally.skipped.is_empty())
         .bind(Json(&ledger))
+        .bind(tally.doing.as_ref().map(Json))
+        .bind(tally.cursor.as_ref().map(Json))
         .execute(self.rows())
         .await?;
         Ok(())
@@ -657,7 +535,7 @@ impl TenantTx {
 const FIRST: (DateTime<Utc>, i32, Uuid) = (DateTime::UNIX_EPOCH, i32::MIN, Uuid::nil());
 
 /// Later than every time a connector believes.
-const FAR: DateTime<Utc> = match DateTime::from_timestamp(7_258_118_400, 0) {
+pub(super) const FAR: DateTime<Utc> = match DateTime::from_timestamp(7_258_118_400, 0) {
     Some(year_2200) => year_2200,
     None => DateTime::UNIX_EPOCH,
 };

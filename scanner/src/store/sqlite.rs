@@ -11,12 +11,21 @@ mod shared;
 #[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
 mod shared_census;
 
+#[path = "shared_scans.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
+mod shared_scans;
+
+#[path = "shared_schedules.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
+mod shared_schedules;
+
 #[path = "shared_tickets.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same statements, compiled once for each engine")]
 mod shared_tickets;
 
-use super::{Result, StoreError};
+use super::{Dispatch, Due, Firing, Result, Standing, State, StoreError};
 use crate::clock::Clock;
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
@@ -118,6 +127,82 @@ impl Engine {
         // A plain BEGIN takes the write lock only at the first write, too late to wait for it.
         let tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         Ok(TenantTx { tx, tenant: self.tenant, now: self.clock.now() })
+    }
+}
+
+/// One tenant, so that there is nobody to be fair to.
+#[async_trait]
+impl Dispatch for Engine {
+    async fn tenants_due(&self, limit: i64) -> Result<Vec<Uuid>> {
+        let due = sqlx::query_scalar(
+            "SELECT DISTINCT tenant_id FROM schedules WHERE paused_at IS NULL AND next_at <= $1 LIMIT $2",
+        );
+        Ok(due.bind(self.clock.now()).bind(limit).fetch_all(&self.readers).await?)
+    }
+
+    async fn tenants_waiting(&self, after: Uuid, limit: i64) -> Result<Vec<Uuid>> {
+        let waiting = sqlx::query_scalar(
+            "SELECT DISTINCT tenant_id FROM scans WHERE tenant_id > $1 AND state IN ('queued', 'waiting')
+             ORDER BY tenant_id LIMIT $2",
+        );
+        Ok(waiting.bind(after).bind(limit).fetch_all(&self.readers).await?)
+    }
+
+    async fn scans_due(&self, tenants: &[Uuid], each: i64) -> Result<Vec<Due>> {
+        if !tenants.contains(&self.tenant) {
+            return Ok(vec![]);
+        }
+        let due = sqlx::query_as(
+            "SELECT tenant_id, id, epoch FROM scans
+             WHERE tenant_id = $1 AND state IN ('queued', 'waiting') AND due_at <= $2 ORDER BY rank, due_at
+             LIMIT max(0, $3 - (SELECT count(*) FROM scans WHERE state = 'running' AND lease_until >= $2))",
+        );
+        let due = due.bind(self.tenant).bind(self.clock.now()).bind(each);
+        Ok(due.fetch_all(&self.readers).await?)
+    }
+
+    async fn lapsed(&self, limit: i64) -> Result<Vec<Due>> {
+        let lapsed = sqlx::query_as(
+            "SELECT tenant_id, id, epoch FROM scans WHERE state = 'running' AND lease_until < $1 LIMIT $2",
+        );
+        Ok(lapsed.bind(self.clock.now()).bind(limit).fetch_all(&self.readers).await?)
+    }
+
+    async fn tenant_of(&self, scan: Uuid) -> Result<Option<Uuid>> {
+        let whose = sqlx::query_scalar(
+            "SELECT tenant_id FROM scans WHERE tenant_id = $1 AND id = $2
+                 AND state IN ('queued', 'running', 'waiting', 'quarantined')",
+        );
+        Ok(whose.bind(self.tenant).bind(scan).fetch_optional(&self.readers).await?)
+    }
+
+    async fn standing(&self) -> Result<Standing> {
+        let now = self.clock.now();
+        let rows: Vec<(State, i64, Option<DateTime<Utc>>)> = sqlx::query_as(
+            "SELECT state, count(*), min(CASE WHEN state IN ('queued', 'waiting') AND due_at <= $1 THEN due_at END)
+             FROM scans WHERE state IN ('queued', 'running', 'waiting', 'quarantined') GROUP BY state",
+        )
+        .bind(now)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(Standing::of(rows, now))
+    }
+
+    async fn lead(&self, job: &str, owner: &str, lease: Duration) -> Result<bool> {
+        let now = self.clock.now();
+        let led = sqlx::query(
+            "INSERT INTO leaders (job, owner, until) VALUES ($1, $2, $3)
+             ON CONFLICT (job) DO UPDATE SET owner = excluded.owner, until = excluded.until
+                 WHERE leaders.owner = excluded.owner OR leaders.until < $4",
+        );
+        let led = led.bind(job).bind(owner).bind(now + lease).bind(now).execute(&self.writer).await?;
+        Ok(led.rows_affected() == 1)
+    }
+
+    async fn resign(&self, job: &str, owner: &str) -> Result<()> {
+        let resigned = sqlx::query("DELETE FROM leaders WHERE job = $1 AND owner = $2");
+        resigned.bind(job).bind(owner).execute(&self.writer).await?;
+        Ok(())
     }
 }
 
@@ -279,6 +364,34 @@ impl TenantTx {
             update.build().persistent(false).execute(self.rows()).await?;
         }
         Ok(())
+    }
+
+    async fn fire(&mut self, firings: &[Firing]) -> Result<u64> {
+        let mut fired = 0;
+        for firing in firings {
+            let moved = sqlx::query(
+                "UPDATE schedules SET next_at = $4
+                 WHERE tenant_id = $1 AND connection_id = $2 AND next_at = $3 AND paused_at IS NULL",
+            );
+            let moved = moved.bind(self.tenant).bind(firing.connection).bind(firing.due_at);
+            if moved.bind(firing.next_at).execute(self.rows()).await?.rows_affected() == 0 {
+                continue;
+            }
+            fired += 1;
+            sqlx::query(
+                "INSERT INTO scans (tenant_id, id, connection_id, state, created_at, due_at, rank)
+                 SELECT tenant_id, $3, id, 'queued', $4, $4, 1 FROM connections
+                 WHERE tenant_id = $1 AND id = $2 AND paused IS NULL AND disconnected_at IS NULL
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(self.tenant)
+            .bind(firing.connection)
+            .bind(firing.scan)
+            .bind(self.now)
+            .execute(self.rows())
+            .await?;
+        }
+        Ok(fired)
     }
 
     async fn upsert_names(&mut self, connection: Uuid, names: &[Named]) -> Result<()> {

@@ -10,12 +10,14 @@ use std::time::Duration;
 use twinflow::clock::Time as _;
 use twinflow::insight::Insight;
 use twinflow::scan::watch::{Doing, Nobody, Progress, StopCord, Watch};
-use twinflow::store::{CensusPage, Claim, KnownCase, LoggedEvent, Outcome, State, StoreError, Wanted};
+use twinflow::store::{
+    CensusPage, Claim, Claiming, KnownCase, LoggedEvent, Outcome, State, StoreError, Wanted, WantedScans,
+};
 use twinflow_connectors::Opaque;
 use twinflow_fixtures::jira::JiraSwitches;
 use twinflow_fixtures::{Fault, Jira, Stand, stands};
 
-const COMPLETE: Outcome = Outcome { state: State::Complete, reasons: vec![], until: None };
+const COMPLETE: Outcome = Outcome { state: State::Complete, reasons: vec![], until: None, error: None };
 /// More than a page of GitHub's census, and less than half of it is deleted here.
 const CASES: usize = 130;
 
@@ -149,7 +151,7 @@ async fn what_is_deleted_is_told_once_and_nothing_else_is(bench: Bench) {
     assert!(counts(&bench) > 0);
     assert_eq!(noticed(&bench).await, deleted(&ids, at));
     assert_eq!(gone(&bench).await, ids);
-    let scan = &bench.store().scans(1).await.unwrap()[0];
+    let scan = &bench.store().scans(&WantedScans::newest(1)).await.unwrap()[0];
     let ledger = &bench.store().scanned(scan.id).await.unwrap()[0].ledger;
     assert_eq!(ledger.kept.get("event deleted"), Some(&4));
     assert!(ledger.asked.keys().any(|operation| operation.starts_with("census")));
@@ -269,7 +271,7 @@ async fn a_case_that_is_read_while_a_census_is_under_way_is_there(mut bench: Ben
 async fn claimed(bench: &Bench) -> Claim {
     let scan = bench.store().open_scan(bench.connection.id, uuid::Uuid::from_u128(3)).await.unwrap();
     let lease = Duration::from_secs(60);
-    bench.store().claim(scan, "a dead worker", lease, false).await.unwrap().expect("it is due")
+    bench.store().claim(scan, &Claiming::new("a dead worker", lease)).await.unwrap().expect("it is due")
 }
 
 async fn a_case_that_is_shown_again_is_restored_once_and_may_vanish_again(bench: Bench) {

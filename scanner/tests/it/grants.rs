@@ -108,6 +108,8 @@ impl Granted {
             reserve: 20,
             census_every: CENSUS_EVERY,
             lease: Duration::from_secs(60),
+            anyway: false,
+            background: None,
         }
     }
 
@@ -119,7 +121,7 @@ impl Granted {
 
     async fn scans_to_the_oracle(&self, watch: Arc<dyn Watch>) {
         let outcome = self.scan(watch).await;
-        assert_eq!(outcome, Outcome { state: State::Complete, reasons: vec![], until: None });
+        assert_eq!(outcome, Outcome { state: State::Complete, reasons: vec![], until: None, error: None });
         let mut happened: Vec<_> = self.tool.facts().into_iter().map(without_stream).collect();
         happened.sort();
         assert!(logged(&*self.database.store).await == happened);

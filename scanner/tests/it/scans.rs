@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use twinflow::scan::watch::{Progress, Watch};
-use twinflow::store::{Claim, Outcome, State, Store};
+use twinflow::store::{Claim, Claiming, Outcome, State, Store, WantedScans};
 use twinflow_fixtures::jira::{CreatedAs, JiraSwitches};
 use twinflow_fixtures::{Fault, GitHub, Jira, RetryAfter, Service, ServiceOptions};
 
@@ -36,7 +36,7 @@ async fn scans_to_the_oracle(bench: &Bench) -> Outcome {
     outcome
 }
 
-const COMPLETE: Outcome = Outcome { state: State::Complete, reasons: vec![], until: None };
+const COMPLETE: Outcome = Outcome { state: State::Complete, reasons: vec![], until: None, error: None };
 
 /// Runs a promise for each tool on each engine.
 macro_rules! for_each_tool_and_engine {
@@ -70,7 +70,7 @@ for_each_tool_and_engine! {
 
 async fn a_first_scan_reads_everything_once(bench: Bench) {
     assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
-    let scans = bench.store().scans(10).await.unwrap();
+    let scans = bench.store().scans(&WantedScans::newest(10)).await.unwrap();
     assert_eq!(scans.len(), 1);
     assert_eq!(scans[0].events_new as usize, bench.facts().len());
     assert_eq!(scans[0].requests as usize, bench.tool.ledger().len());
@@ -129,7 +129,7 @@ async fn a_scan_cut_short_goes_on_from_the_page_it_kept(mut bench: Bench) {
         bench.tool.ledger().iter().filter(|asked| first.iter().any(|it| it.body == asked.body)).count();
     // The page that was on its way when the cord was pulled, and what was asked beside it.
     assert!(again <= 9, "{again} questions were asked again");
-    assert_eq!(bench.store().scans(10).await.unwrap().len(), 1, "it is the same scan");
+    assert_eq!(bench.store().scans(&WantedScans::newest(10)).await.unwrap().len(), 1, "it is the same scan");
 }
 
 async fn a_worker_that_was_superseded_writes_nothing_more(mut bench: Bench) {
@@ -139,7 +139,8 @@ async fn a_worker_that_was_superseded_writes_nothing_more(mut bench: Bench) {
     let runtime = tokio::runtime::Handle::current();
     bench.scanner.watch = on_page(move |progress| {
         if progress.pages == 2 && taken.lock().unwrap().is_none() {
-            let claim = store.claim(scan, "the successor", Duration::from_secs(60), true);
+            let claiming = Claiming::new("the successor", Duration::from_secs(60)).taking_over();
+            let claim = store.claim(scan, &claiming);
             *taken.lock().unwrap() = tokio::task::block_in_place(|| runtime.block_on(claim)).unwrap();
         }
     });
@@ -197,7 +198,7 @@ async fn a_limit_is_sat_out_for_as_long_as_the_tool_asks() {
     assert_eq!(waits[0], asked);
     assert!(waits[1] >= Duration::from_secs(100), "{waits:?}");
     assert_eq!(
-        bench.store().scans(1).await.unwrap()[0].waited_ms as u128,
+        bench.store().scans(&WantedScans::newest(1)).await.unwrap()[0].waited_ms as u128,
         waits.iter().map(Duration::as_millis).sum()
     );
 }
@@ -274,7 +275,7 @@ async fn a_revoked_token_fails_the_scan_without_a_second_try() {
     assert!(outcome.reasons[0].contains("twinflow renew"), "{:?}", outcome.reasons);
     assert_eq!(bench.tool.ledger().len(), 1);
     assert_eq!(
-        bench.store().scans(1).await.unwrap()[0].requests,
+        bench.store().scans(&WantedScans::newest(1)).await.unwrap()[0].requests,
         1,
         "what was asked in vain is counted, too"
     );

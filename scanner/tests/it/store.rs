@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use twinflow::store::{
-    Amount, Asked, Claim, Connection, FollowedStream, Kept, LoggedEvent, Outcome, Purged, Scan, State, Store,
-    StoreError, Wanted, event_id,
+    Amount, Asked, Claim, Claiming, Connection, Doing, ErrorClass, FollowedStream, Kept, LoggedEvent,
+    Outcome, Purged, Scan, State, Store, StoreError, Wanted, WantedScans, event_id,
 };
 use twinflow_connectors::{
     Activity, Case, Cursor, Event, Kind, Name, Named, Opaque, Pending, Place, Stage, Stream, Sweep, Window,
@@ -55,7 +55,7 @@ impl World {
 
     async fn claimed(&self, connection: &Connection, lease: Duration) -> Claim {
         let scan = self.store().open_scan(connection.id, Uuid::new_v4()).await.unwrap();
-        self.store().claim(scan, "a test", lease, false).await.unwrap().expect("nobody else has it")
+        self.store().claim(scan, &Claiming::new("a test", lease)).await.unwrap().expect("nobody else has it")
     }
 
     async fn keep(&self, claim: &Claim, page: &Page) -> Result<u64, StoreError> {
@@ -96,6 +96,7 @@ struct Page {
     names: Vec<Named>,
     asked: Asked,
     waited: Duration,
+    doing: Doing,
 }
 
 impl Page {
@@ -127,6 +128,7 @@ impl Page {
             asked: &self.asked,
             waited: self.waited,
             skipped: &NOTHING,
+            doing: &self.doing,
         }
     }
 }
@@ -215,7 +217,7 @@ fn window(since: &str, page: Place) -> Window {
 }
 
 fn ended(state: State) -> Outcome {
-    Outcome { state, reasons: vec![], until: None }
+    Outcome { state, reasons: vec![], until: None, error: None }
 }
 
 fn everything() -> Wanted {
@@ -450,7 +452,8 @@ async fn is_fenced(world: &World, claim: &Claim) {
 async fn a_worker_whose_claim_was_taken_over_changes_nothing(world: World) {
     let old = world.claimed(&world.connected("github").await, LEASE).await;
     world.keep(&old, &Page::of("1")).await.unwrap();
-    let new = world.store().claim(old.scan, "another", LEASE, true).await.unwrap().unwrap();
+    let new =
+        world.store().claim(old.scan, &Claiming::new("another", LEASE).taking_over()).await.unwrap().unwrap();
 
     is_fenced(&world, &old).await;
     // And does not hinder its successor.
@@ -470,7 +473,7 @@ async fn a_worker_whose_scan_has_ended_changes_nothing(world: World) {
 
 async fn a_claim_of_a_scan_that_somebody_works_on_is_refused(world: World) {
     let claim = world.claimed(&world.connected("github").await, LEASE).await;
-    assert_eq!(world.store().claim(claim.scan, "another", LEASE, false).await, Ok(None));
+    assert_eq!(world.store().claim(claim.scan, &Claiming::new("another", LEASE)).await, Ok(None));
     assert_eq!(world.scan(&claim).await.attempts, 1);
     assert_eq!(world.store().renew(&claim).await, Ok(()), "and the first worker keeps it");
 }
@@ -481,7 +484,7 @@ async fn a_claim_that_was_held_through_a_wait_is_not_given_to_another(world: Wor
     for _ in 0..2 {
         world.pass(lease * 2 / 3).await;
         assert_eq!(world.store().renew(&claim).await, Ok(()));
-        assert_eq!(world.store().claim(claim.scan, "another", lease, false).await, Ok(None));
+        assert_eq!(world.store().claim(claim.scan, &Claiming::new("another", lease)).await, Ok(None));
     }
 }
 
@@ -491,14 +494,14 @@ async fn a_page_holds_the_claim_for_another_lease(world: World) {
     for page in ["1", "2"] {
         world.pass(lease * 2 / 3).await;
         world.keep(&claim, &Page::of(page)).await.unwrap();
-        assert_eq!(world.store().claim(claim.scan, "another", lease, false).await, Ok(None));
+        assert_eq!(world.store().claim(claim.scan, &Claiming::new("another", lease)).await, Ok(None));
     }
 }
 
 async fn a_scan_whose_worker_is_gone_goes_to_the_next_with_a_higher_epoch(world: World) {
     let first = world.claimed(&world.connected("github").await, Duration::from_millis(1)).await;
     world.pass(Duration::from_millis(20)).await;
-    let second = world.store().claim(first.scan, "another", LEASE, false).await.unwrap().unwrap();
+    let second = world.store().claim(first.scan, &Claiming::new("another", LEASE)).await.unwrap().unwrap();
 
     assert!(second.epoch > first.epoch);
     assert_eq!((second.scan, second.connection), (first.scan, first.connection));
@@ -509,7 +512,12 @@ async fn a_scan_whose_worker_is_gone_goes_to_the_next_with_a_higher_epoch(world:
 
 async fn a_scan_whose_worker_is_known_to_be_dead_is_taken_over_at_once(world: World) {
     let first = world.claimed(&world.connected("github").await, LEASE).await;
-    let second = world.store().claim(first.scan, "another", LEASE, true).await.unwrap().unwrap();
+    let second = world
+        .store()
+        .claim(first.scan, &Claiming::new("another", LEASE).taking_over())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(second.epoch > first.epoch);
 }
 
@@ -533,7 +541,7 @@ async fn of_many_scans_opened_at_once_there_is_one(world: World) {
     let opened = join_all((0..20).map(|_| world.store().open_scan(connection.id, Uuid::new_v4()))).await;
     let ids: BTreeSet<_> = opened.into_iter().map(|id| id.unwrap()).collect();
     assert_eq!(ids.len(), 1);
-    assert_eq!(world.store().scans(100).await.unwrap().len(), 1);
+    assert_eq!(world.store().scans(&WantedScans::newest(100)).await.unwrap().len(), 1);
 }
 
 async fn a_scan_can_be_opened_while_others_end_theirs(world: World) {
@@ -541,20 +549,22 @@ async fn a_scan_can_be_opened_while_others_end_theirs(world: World) {
     let work = async |_| {
         for _ in 0..40 {
             let scan = world.store().open_scan(connection.id, Uuid::new_v4()).await.unwrap();
-            if let Some(claim) = world.store().claim(scan, "a test", LEASE, false).await.unwrap() {
+            if let Some(claim) = world.store().claim(scan, &Claiming::new("a test", LEASE)).await.unwrap() {
                 world.store().settle(&claim, &ended(State::Complete)).await.unwrap();
             }
         }
     };
     join_all((0..16).map(work)).await;
-    let scans = world.store().scans(1000).await.unwrap();
+    let scans = world.store().scans(&WantedScans::newest(1000)).await.unwrap();
     assert!(scans.iter().all(|scan| scan.state == State::Complete && scan.attempts == 1));
 }
 
 async fn of_many_claims_at_once_one_is_granted(world: World) {
     let connection = world.connected("github").await;
     let scan = world.store().open_scan(connection.id, Uuid::new_v4()).await.unwrap();
-    let claims = join_all((0..20).map(|_| world.store().claim(scan, "a test", LEASE, false))).await;
+    let claims =
+        join_all((0..20).map(async |_| world.store().claim(scan, &Claiming::new("a test", LEASE)).await))
+            .await;
     let granted: Vec<_> = claims.into_iter().filter_map(|claim| claim.unwrap()).collect();
     assert_eq!(granted.len(), 1);
     assert_eq!(world.scan(&granted[0]).await.attempts, 1);
@@ -566,7 +576,13 @@ async fn a_scan_that_has_ended_is_not_claimed_again(world: World) {
         let claim = world.claimed(&connection, LEASE).await;
         world.store().settle(&claim, &ended(state)).await.unwrap();
         for takeover in [false, true] {
-            assert_eq!(world.store().claim(claim.scan, "another", LEASE, takeover).await, Ok(None));
+            assert_eq!(
+                world
+                    .store()
+                    .claim(claim.scan, &Claiming { takeover, ..Claiming::new("another", LEASE) })
+                    .await,
+                Ok(None)
+            );
         }
         let scan = world.scan(&claim).await;
         assert_eq!(scan.state, state);
@@ -594,12 +610,13 @@ async fn a_scan_put_back_goes_on_from_the_page_it_kept(world: World) {
 
 async fn a_scan_that_is_not_there_is_not_claimed_and_not_found(world: World) {
     let nowhere = Uuid::new_v4();
-    assert_eq!(world.store().claim(nowhere, "a test", LEASE, true).await, Ok(None));
+    assert_eq!(world.store().claim(nowhere, &Claiming::new("a test", LEASE).taking_over()).await, Ok(None));
     assert_eq!(world.store().scan(nowhere).await, Ok(None));
-    let claim = Claim { scan: nowhere, connection: nowhere, epoch: 0, lease: LEASE };
+    let claim =
+        Claim { scan: nowhere, connection: nowhere, epoch: 0, lease: LEASE, tries: 0, backfill: None };
     assert_eq!(world.keep(&claim, &Page::of("1")).await, Err(StoreError::Fenced));
     assert!(world.store().open_scan(nowhere, Uuid::new_v4()).await.is_err());
-    assert!(world.store().scans(10).await.unwrap().is_empty());
+    assert!(world.store().scans(&WantedScans::newest(10)).await.unwrap().is_empty());
 }
 
 // --- What is known ---
@@ -822,7 +839,7 @@ async fn scans_are_listed_newest_first_with_sums_over_their_streams(world: World
         opened.push(claim.scan);
         world.pass(Duration::from_millis(5)).await;
     }
-    let scans = world.store().scans(2).await.unwrap();
+    let scans = world.store().scans(&WantedScans::newest(2)).await.unwrap();
     assert_eq!(scans.iter().map(|scan| scan.id).collect::<Vec<_>>(), [opened[2], opened[1]]);
 
     let last = &scans[0];
@@ -830,7 +847,7 @@ async fn scans_are_listed_newest_first_with_sums_over_their_streams(world: World
     assert_eq!((last.pages, last.requests, last.cases, last.waited_ms), (3, 6, 3, 306));
     assert_eq!((last.events_read, last.events_new), (9, 2));
     assert_eq!(world.store().scan(last.id).await.unwrap().as_ref(), Some(last));
-    assert_eq!(world.store().scans(100).await.unwrap().len(), 3);
+    assert_eq!(world.store().scans(&WantedScans::newest(100)).await.unwrap().len(), 3);
 }
 
 async fn how_a_scan_ended_comes_back_word_for_word(world: World) {
@@ -839,10 +856,14 @@ async fn how_a_scan_ended_comes_back_word_for_word(world: World) {
         state: State::Deferred,
         reasons: vec!["\"quoted\" 'too' \\ 日本語 🦀\nsecond line".into(), String::new(), "{\"a\":1}".into()],
         until: Some(time("2026-11-17T00:00:00.000001Z")),
+        error: Some(ErrorClass::Quota),
     };
     world.store().settle(&claim, &outcome).await.unwrap();
     let scan = world.scan(&claim).await;
-    assert_eq!(Outcome { state: scan.state, reasons: scan.reasons, until: scan.until }, outcome);
+    assert_eq!(
+        Outcome { state: scan.state, reasons: scan.reasons, until: scan.until, error: scan.error },
+        outcome
+    );
 }
 
 // --- The event log ---
@@ -1087,7 +1108,7 @@ async fn hostile_text_is_text(world: World) {
         world.store().add_connection(&connection, &sealed(1, 0), &streams).await.unwrap();
         assert_eq!(world.store().connection(text).await, Ok(connection.clone()));
         let scan = world.store().open_scan(connection.id, Uuid::new_v4()).await.unwrap();
-        let claim = world.store().claim(scan, text, LEASE, false).await.unwrap().unwrap();
+        let claim = world.store().claim(scan, &Claiming::new(text, LEASE)).await.unwrap().unwrap();
         let events = vec![Event { resource: Some(id(text)), from: Some(id(text)), ..event(text, "1") }];
         let names = vec![named(Kind::Label, text, text, None)];
         let page = Page { stream: text.into(), cursor: cursor(text), names, events, ..Page::of(text) };
@@ -1188,7 +1209,7 @@ async fn a_disconnected_connections_worker_writes_nothing_more(world: World) {
     is_fenced(&world, &claim).await;
     let scan = world.scan(&claim).await;
     assert_eq!((scan.state, scan.reasons.len()), (State::Failed, 1));
-    assert_eq!(world.store().claim(claim.scan, "heir", LEASE, true).await, Ok(None));
+    assert_eq!(world.store().claim(claim.scan, &Claiming::new("heir", LEASE).taking_over()).await, Ok(None));
     let ended = world.store().connection("jira").await.unwrap().disconnected_at;
     assert!(ended.is_some() && world.log().await.len() == 1, "what was read stays");
     // Once more changes nothing, and the neighbour goes on.
@@ -1234,7 +1255,7 @@ async fn a_purge_counts_what_it_deletes_and_leaves_other_connections_alone(world
     let left: Vec<_> = world.store().connections().await.unwrap().into_iter().map(|it| it.name).collect();
     assert_eq!((left, world.log().await.len()), (vec!["other".to_owned()], 1));
     assert_eq!(world.store().sealed_under().await, Ok(vec![([1; 4], 1)]));
-    assert_eq!(world.store().scans(10).await.unwrap().len(), 1);
+    assert_eq!(world.store().scans(&WantedScans::newest(10)).await.unwrap().len(), 1);
 }
 
 // --- Credentials and errors ---
@@ -1490,7 +1511,7 @@ mod file {
             let connection = connection(name);
             store.add_connection(&connection, &sealed(1, 0), &[stream("stream")]).await.unwrap();
             let scan = store.open_scan(connection.id, Uuid::new_v4()).await.unwrap();
-            let claim = store.claim(scan, name, LEASE, false).await.unwrap().unwrap();
+            let claim = store.claim(scan, &Claiming::new(name, LEASE)).await.unwrap().unwrap();
             for page in 0..50 {
                 let events = (0..100).map(|n| event(&format!("{page}"), &n.to_string())).collect();
                 let page = Page { events, ..Page::of("1") };

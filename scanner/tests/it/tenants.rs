@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use twinflow::clock::Time as _;
 use twinflow::store::{
-    Claim, Connection, Kept, NewTicket, Outcome, State, Store, StoreError, TicketEnd, Wanted, migrate_server,
-    open_server,
+    Claim, Claiming, Connection, Kept, NewTicket, Outcome, State, Store, StoreError, TicketEnd, Wanted,
+    WantedScans, migrate_server, open_server,
 };
 use twinflow_connectors::{Activity, Case, Cursor, Event, Kind, Name, Named, Opaque, Stream};
 use uuid::Uuid;
@@ -84,7 +84,7 @@ async fn settle_in(store: &dyn Store, whose: &str) -> Claim {
     let stream = Stream { name: "stream".into() };
     store.add_connection(&connection, &sealed(whose), &[stream]).await.unwrap();
     let scan = store.open_scan(SAME, SAME).await.unwrap();
-    let claim = store.claim(scan, whose, LEASE, false).await.unwrap().unwrap();
+    let claim = store.claim(scan, &Claiming::new(whose, LEASE)).await.unwrap().unwrap();
     assert_eq!(keep(store, &claim, whose).await, Ok(1));
     store.prepare_ticket(&ticket(whose)).await.unwrap();
     claim
@@ -127,6 +127,7 @@ async fn keep(store: &dyn Store, claim: &Claim, whose: &str) -> Result<u64, Stor
         asked: &Default::default(),
         waited: Duration::ZERO,
         skipped: &Default::default(),
+        doing: &Default::default(),
     };
     store.keep(claim, &page).await
 }
@@ -142,7 +143,7 @@ async fn all_it_says(store: &dyn Store) -> String {
         store.sealed_credential(&github()).await.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         store.sealed_under().await,
         store.streams(SAME).await,
-        store.scans(i64::MAX).await,
+        store.scans(&WantedScans::newest(i64::MAX)).await,
         store.scan(SAME).await,
         store.events(&wanted).await,
         store.events(&of_case).await,
@@ -196,9 +197,9 @@ async fn nothing_a_store_does_changes_what_another_tenant_has() {
     assert_eq!(two.a.swap_credential(SAME, &sealed("bert"), &sealed("eve")).await, Ok(false));
     assert_eq!(two.a.swap_credential(SAME, &sealed("anna"), &sealed("eve")).await, Ok(true));
     assert_eq!(two.a.open_scan(SAME, Uuid::new_v4()).await, Ok(SAME));
-    let again = two.a.claim(SAME, "eve", LEASE, true).await.unwrap().unwrap();
+    let again = two.a.claim(SAME, &Claiming::new("eve", LEASE).taking_over()).await.unwrap().unwrap();
     assert_eq!(two.a.renew(&again).await, Ok(()));
-    let outcome = Outcome { state: State::Failed, reasons: vec!["eve".into()], until: None };
+    let outcome = Outcome { state: State::Failed, reasons: vec!["eve".into()], until: None, error: None };
     assert_eq!(two.a.settle(&again, &outcome).await, Ok(()));
     two.a.prepare_ticket(&ticket("anna-again")).await.unwrap();
     assert_eq!(two.a.begin_ticket(&ticket("eve")).await, Ok(true));
@@ -228,13 +229,13 @@ async fn what_only_another_tenant_has_cannot_be_pointed_at_nor_guessed() {
 
     // What is another's and what is nobody's get the same answers.
     for (connection, scan) in [(of_b.id, scan), (Uuid::new_v4(), Uuid::new_v4())] {
-        assert_eq!(two.a.claim(scan, "eve", LEASE, true).await, Ok(None));
+        assert_eq!(two.a.claim(scan, &Claiming::new("eve", LEASE).taking_over()).await, Ok(None));
         assert_eq!(two.a.scan(scan).await, Ok(None));
         assert_eq!(
             two.a.open_scan(connection, Uuid::new_v4()).await,
             Err(StoreError::Database("code 23503".into()))
         );
-        let claim = Claim { scan, connection, epoch: 0, lease: LEASE };
+        let claim = Claim { scan, connection, epoch: 0, lease: LEASE, tries: 0, backfill: None };
         assert_eq!(two.a.renew(&claim).await, Err(StoreError::Fenced));
         assert_eq!(two.a.streams(connection).await, Ok(vec![]));
         let reached_over = Claim { connection, ..two.claims[0].clone() };

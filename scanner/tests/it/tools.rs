@@ -9,7 +9,7 @@ use twinflow::scan::watch::{Nobody, Progress, StopCord, Watch};
 use twinflow::store::{Outcome, State};
 use twinflow_fixtures::{Fact, Fault, Gmail, stands};
 
-const COMPLETE: Outcome = Outcome { state: State::Complete, reasons: vec![], until: None };
+const COMPLETE: Outcome = Outcome { state: State::Complete, reasons: vec![], until: None, error: None };
 const CASES: usize = 130;
 
 /// A bench for each tool, on an engine of its own.

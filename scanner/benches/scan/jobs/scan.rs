@@ -73,6 +73,8 @@ async fn scanner(job: &Job) -> Result<Scanner> {
         reserve: 0,
         census_every: CENSUS_EVERY,
         lease: Duration::from_secs(60),
+        anyway: false,
+        background: None,
     })
 }
 

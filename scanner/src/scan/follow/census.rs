@@ -23,7 +23,7 @@ impl Follower<'_> {
         self.seen = Default::default();
         let end = match self.census(census).await {
             // What happened has been read all the same.
-            Err(End::Failed(why)) => End::Partial(vec![format!("its cases could not be counted: {why}")]),
+            Err(End::Failed(_, why)) => End::Partial(vec![format!("its cases could not be counted: {why}")]),
             Ok(end) | Err(end) => end,
         };
         self.ended(end).await

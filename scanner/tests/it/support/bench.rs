@@ -65,6 +65,8 @@ impl Bench {
             reserve: 20,
             census_every: CENSUS_EVERY,
             lease: Duration::from_secs(60),
+            anyway: false,
+            background: None,
         };
         let base_url = format!("{}{}", tool.url(), door.path);
         let connecting = connect(&scanner, door.tool, &base_url, &door.streams, &door.credential);
