@@ -11,6 +11,7 @@ pub mod failure;
 mod follow;
 mod masks;
 pub mod queue;
+pub mod schedule;
 pub mod watch;
 
 use crate::clock::Clock;
