@@ -9,6 +9,7 @@
 use crate::clock::Clock;
 use crate::connect::owner;
 use crate::credential::{Credential, Grant};
+use crate::failpoint::failpoint;
 use crate::oauth::{AuthError, AuthServer};
 use crate::scan::egress::Allowed;
 use crate::store::{Connection, Store, StoreError};
@@ -181,7 +182,10 @@ impl Keeper {
             return Err(KeepError::Broken("this program cannot renew the access of this tool".into()));
         };
         match server.refresh(grant, self.clock.now()).await {
-            Ok(fresh) => self.keep(connection, held, Credential::Grant(fresh)).await,
+            Ok(fresh) => {
+                failpoint!("refreshed");
+                self.keep(connection, held, Credential::Grant(fresh)).await
+            }
             Err(error @ (AuthError::Dead | AuthError::WrongApp)) => {
                 self.pause(connection, held, &error.to_string()).await
             }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod connect;
 pub mod credential;
 pub mod disconnect;
+mod failpoint;
 pub mod insight;
 pub mod keeper;
 pub mod leaks;

@@ -5,5 +5,8 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Ends with the program; what it says is read from FAILPOINTS.
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
     twinflow::cli::run(twinflow::cli::Cli::parse()).await
 }

@@ -8,6 +8,7 @@ use super::access::Access;
 use super::failure::{Circumstances, Failure, Verdict};
 use super::masks::Masks;
 use super::watch::{Doing, Progress};
+use crate::failpoint::failpoint;
 use crate::store::{
     self, Asked, Backfill, Claim, Connection, ErrorClass, FollowedStream, Kept, Left, StoreError,
 };
@@ -358,6 +359,7 @@ impl<'a> Follower<'a> {
     }
 
     async fn keep(&self, cursor: &Cursor, turn: &Turn, names: &[Named]) -> Result<u64, End> {
+        failpoint!("answered");
         let page = &turn.page;
         let kept = Kept {
             stream: &self.stream.name,
@@ -373,7 +375,9 @@ impl<'a> Follower<'a> {
             skipped: &page.next.skipped,
             doing: &self.doing("reading"),
         };
-        self.stored(|| self.scanner.store.keep(self.claim, &kept)).await
+        let new = self.stored(|| self.scanner.store.keep(self.claim, &kept)).await?;
+        failpoint!("kept");
+        Ok(new)
     }
 
     /// Tries again while the database is busy.

@@ -15,6 +15,7 @@ pub mod schedule;
 pub mod watch;
 
 use crate::clock::Clock;
+use crate::failpoint::failpoint;
 use crate::keeper::UnderWay;
 use crate::store::{Claim, Claiming, Connection, ErrorClass, Outcome, State, Store, StoreError, Whom};
 use access::Access;
@@ -91,17 +92,20 @@ impl Scanner {
             return Ok(None);
         };
         tracing::info!(%scan, epoch = claim.epoch, "claimed");
+        failpoint!("claimed");
         let refreshes = UnderWay::default();
         let read = AssertUnwindSafe(self.read_while_ours(&claim, &refreshes)).catch_unwind().await;
         // The program may end after this, and what a refresh brings is not to be lost.
         refreshes.ended().await;
         let Ok(read) = read else { return self.panicked(&claim).await };
         let Some(outcome) = self.outcome(&claim, read) else { return Ok(None) };
+        failpoint!("read");
         match self.while_away(|| self.store.settle(&claim, &outcome)).await {
             Err(StoreError::Fenced) => return Ok(None),
             settled => settled?,
         }
         tracing::info!(%scan, state = outcome.state.word(), "settled");
+        failpoint!("settled");
         Ok(Some(outcome))
     }
 

@@ -2,6 +2,7 @@
 //! `postgres`; `super` is the engine.
 
 use super::{Engine, TenantTx};
+use crate::failpoint::failpoint;
 use crate::store::{
     Asked, Claim, Connection, FollowedStream, Kept, KnownCase, Ledger, LoggedEvent, Names, Purged, Result,
     Store, StoreError, Tally, Wanted, event_id, withdrawn_id,
@@ -236,6 +237,7 @@ impl Store for Engine {
             cursor: claim.backfill.map(|_| page.cursor.clone()),
         };
         tx.count(claim.scan, page.stream, &tally.noticing(Activity::Restored, restored)).await?;
+        failpoint!("storing");
         tx.commit().await?;
         Ok(new + restored)
     }
