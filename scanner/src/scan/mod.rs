@@ -6,6 +6,7 @@
 
 mod access;
 pub mod after;
+pub mod bells;
 pub mod egress;
 pub mod failure;
 mod follow;
