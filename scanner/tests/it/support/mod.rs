@@ -7,3 +7,4 @@ pub(crate) mod clock;
 pub(crate) mod engines;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod redis;
