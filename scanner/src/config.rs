@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::scan::egress::Allowed;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Store, StoreError, Tenants};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use std::ffi::OsString;
@@ -116,16 +116,40 @@ impl Settings {
         }
     }
 
+    fn make_database_file(&self) -> Result<PathBuf> {
+        make_private(&self.data_dir()?)?;
+        let file = self.database_file()?;
+        make_private_file(&file);
+        Ok(file)
+    }
+
     pub async fn open_store(&self, clock: Clock) -> Result<Arc<dyn Store>> {
         let tenant = self.tenant()?;
         if let Some(url) = &self.database_url {
             return store::open_server(url, tenant).await.map_err(about_the_server);
         }
-        let folder = self.data_dir()?;
-        make_private(&folder)?;
-        let file = self.database_file()?;
-        make_private_file(&file);
+        let file = self.make_database_file()?;
         store::open_embedded(&file, tenant, clock).await.map_err(|error| about_the_file(&file, error))
+    }
+
+    /// The database as workers and schedulers see it, over so many connections beside a few to find work by.
+    pub async fn open_tenants(&self, connections: u32, clock: Clock) -> Result<Tenants> {
+        if let Some(url) = &self.database_url {
+            return Tenants::of_server(url, connections).await.map_err(about_the_server);
+        }
+        let file = self.make_database_file()?;
+        let opened = Tenants::embedded(&file, EMBEDDED_TENANT, clock).await;
+        opened.map_err(|error| about_the_file(&file, error))
+    }
+
+    /// The keys, for whoever opens credentials of any tenant; which ones it cannot open, their scans will say.
+    pub fn open_vault(&self) -> Result<Arc<Vault>> {
+        Ok(Arc::new(Vault::new(self.keys(false)?)))
+    }
+
+    /// The one tenant of the embedded database; on a server, nobody in particular.
+    pub fn any_tenant(&self) -> Uuid {
+        if self.is_embedded() { EMBEDDED_TENANT } else { Uuid::nil() }
     }
 
     pub async fn open(&self) -> Result<Opened> {
@@ -188,7 +212,11 @@ impl Settings {
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => {
-                bail!("another twinflow scans into {} now; wait for it to end", self.data_dir()?.display())
+                bail!(
+                    "another twinflow scans into {} now; wait for it to end, or, if it is `twinflow serve`, hand it \
+                     the scan with --background",
+                    self.data_dir()?.display()
+                )
             }
             Err(TryLockError::Error(error)) => Err(error).context("the data directory cannot be locked"),
         }

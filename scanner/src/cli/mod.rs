@@ -18,6 +18,7 @@ mod sign_in;
 mod ticket;
 mod tools;
 mod vault;
+mod work;
 
 pub(crate) use format::remark;
 
@@ -65,6 +66,12 @@ enum Command {
     Scan(scan::Args),
     /// List scans: what ran, what it read, what failed and why
     Scans(scans::Args),
+    /// Run scans in the background as they come due: one of any number of workers
+    Worker(work::WorkerArgs),
+    /// Open scans when their schedules say so, and hand them to the workers
+    Scheduler(work::SchedulerArgs),
+    /// Run in the background all there is: with the embedded database, the one process
+    Serve(work::ServeArgs),
     /// Print the event log
     Events(events::Args),
     /// Say where work waits: cycle times, time per status, hand-overs, reopenings
@@ -142,6 +149,9 @@ async fn dispatch(cli: Cli) -> Result<End> {
         Command::Connections(args) => connections::run(settings, &args).await,
         Command::Scan(args) => scan::run(settings, &args).await,
         Command::Scans(args) => scans::run(settings, &args).await,
+        Command::Worker(args) => work::worker(settings, &args).await,
+        Command::Scheduler(args) => work::scheduler(settings, &args).await,
+        Command::Serve(args) => work::serve(settings, &args).await,
         Command::Events(args) => events::run(settings, &args).await,
         Command::Report(args) => report::run(settings, &args).await,
         Command::Ticket(action) => ticket::run(settings, action).await,

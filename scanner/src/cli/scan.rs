@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 /// A fifth of every limit stays with the customer's other integrations.
-const RESERVE: u8 = 20;
+pub(super) const RESERVE: u8 = 20;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Ctrl-C stops after the page that is being kept; the next scan goes on from there.")]
@@ -41,6 +41,9 @@ pub(super) struct Args {
     /// Ask also tools that asked for a pause which is not over
     #[arg(long)]
     anyway: bool,
+    /// Leave them to the workers that run in the background; `twinflow scans watch` looks on
+    #[arg(long, conflicts_with_all = ["patience", "reserve", "side_by_side", "census", "census_every", "anyway"])]
+    background: bool,
     /// Print one JSON document instead of a table
     #[arg(long)]
     json: bool,
@@ -55,6 +58,9 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
         )?;
         return Ok(End::Done);
     }
+    if args.background {
+        return hand_over(settings, &opened, &wanted, args.json).await;
+    }
     let _lock = settings.lock_scans()?;
     let stop = StopCord::default();
     let scanner = Scanner {
@@ -62,6 +68,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
         reserve: args.reserve,
         streams_side_by_side: args.side_by_side.into(),
         census_every: TimeDelta::days(if args.census { 0 } else { args.census_every }),
+        anyway: args.anyway,
         ..scanner(settings, &opened, stop.clone(), settings.is_embedded())?
     };
     let listening = tokio::spawn(listen(stop));
@@ -82,6 +89,28 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
         ));
     }
     Ok(end(&done))
+}
+
+/// Opens the scans, or finds those under way, and leaves them to the workers.
+async fn hand_over(
+    settings: &Settings,
+    opened: &Opened,
+    wanted: &[Connection],
+    as_json: bool,
+) -> Result<End> {
+    let mut handed = vec![];
+    for connection in wanted {
+        let scan = opened.store.open_scan(connection.id, random_id(&mut rand::rng())).await?;
+        handed.extend(opened.store.scan(scan).await?);
+    }
+    opened.store.close().await;
+    if as_json {
+        format::json(&handed)?;
+    } else {
+        scans::print(&handed)?;
+    }
+    settings.remark("Handed over; `twinflow scans watch` looks on.");
+    Ok(End::Done)
 }
 
 /// Ctrl-C or SIGTERM stops after the page that is being kept; a second one at once.
@@ -147,7 +176,7 @@ pub(crate) fn scanner(
         clock: opened.clock.clone(),
         watch,
         stop,
-        owner: format!("{}-{}", std::process::id(), random_id(&mut rand::rng())),
+        owner: owner(),
         takeover,
         bounds: Bounds::default(),
         streams_side_by_side: 4,
@@ -158,6 +187,11 @@ pub(crate) fn scanner(
         anyway: false,
         background: None,
     })
+}
+
+/// Who claims: no two processes are the same, nor is one after a restart.
+pub(super) fn owner() -> String {
+    format!("{}-{}", std::process::id(), random_id(&mut rand::rng()))
 }
 
 /// Opens a scan for each connection, or finds the one cut short, and runs them.
@@ -181,11 +215,11 @@ pub(crate) async fn run_scans(scanner: Scanner, wanted: &[Connection]) -> Result
 
 pub(crate) fn end(scans: &[Scan]) -> End {
     let any = |states: &[State]| scans.iter().any(|scan| states.contains(&scan.state));
-    if any(&[State::Failed, State::Running]) {
+    if any(&[State::Failed, State::Running, State::Quarantined, State::Cancelled]) {
         End::Failed
     } else if any(&[State::Queued]) {
         End::Interrupted
-    } else if any(&[State::Deferred]) {
+    } else if any(&[State::Deferred, State::Waiting]) {
         End::Deferred
     } else if any(&[State::Partial, State::SuspiciousEmpty]) {
         End::NotAll

@@ -13,7 +13,9 @@ mod follow;
 mod masks;
 pub mod queue;
 pub mod schedule;
+pub mod scheduler;
 pub mod watch;
+pub mod worker;
 
 use crate::clock::Clock;
 use crate::failpoint::failpoint;

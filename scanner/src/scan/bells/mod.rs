@@ -6,9 +6,11 @@
 
 mod crew;
 mod memory;
+mod none;
 mod redis;
 
 pub use self::memory::MemoryBells;
+pub use self::none::NoBells;
 pub use self::redis::{Pace, RedisBells};
 
 use super::watch::StopCord;

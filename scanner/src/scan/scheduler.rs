@@ -1,0 +1,164 @@
+//! A scheduler: opens scans when they are due and rings for them, fairly. Any number may run; one of them leads, and
+//! another takes over within seconds. What it remembers are hints: whoever takes over begins with none.
+
+use super::bells::{Bells, MOST};
+use super::schedule::Schedule;
+use super::watch::StopCord;
+use crate::clock::Clock;
+use crate::store::{Due, Firing, Planned, StoreError, Tenants, random_id};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What only one process does.
+const JOB: &str = "schedule";
+/// How long the lead is kept without a word; another takes over when it has run out.
+const LEAD: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_millis(500);
+/// While the database is away, or another process leads.
+const BACK_OFF: Duration = Duration::from_secs(2);
+/// Tenants whose schedules are fired in a tick, and schedules of each at a time.
+const TENANTS_A_TICK: i64 = 200;
+const SCHEDULES_AT_A_TIME: i64 = 500;
+/// Tenants that are rung for in a tick.
+const RUNG_A_TICK: i64 = 500;
+/// A bell that was not answered for so long is rung again, although nothing says that it was lost.
+const FORGOTTEN: TimeDelta = TimeDelta::minutes(5);
+
+pub struct Scheduler {
+    pub tenants: Arc<Tenants>,
+    pub bells: Arc<dyn Bells>,
+    pub clock: Clock,
+    /// Who leads: unique per process.
+    pub owner: String,
+    /// Scans of one tenant at a time.
+    pub per_tenant: i64,
+    pub stop: StopCord,
+    /// The scans that were rung for, by which claim of them, and when.
+    rung: HashMap<Uuid, (i64, DateTime<Utc>)>,
+    /// The tenant that was rung for last.
+    after: Uuid,
+}
+
+impl std::fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scheduler").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+/// What a tick came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticked {
+    pub fired: u64,
+    pub rung: usize,
+}
+
+impl Scheduler {
+    pub fn new(
+        tenants: Arc<Tenants>,
+        bells: Arc<dyn Bells>,
+        clock: Clock,
+        owner: String,
+        per_tenant: i64,
+        stop: StopCord,
+    ) -> Self {
+        Self { tenants, bells, clock, owner, per_tenant, stop, rung: HashMap::new(), after: Uuid::nil() }
+    }
+
+    /// Ticks until the cord is pulled.
+    pub async fn run(mut self) {
+        let mut pause = Duration::ZERO;
+        while self.may_go_on_after(pause).await {
+            pause = match self.tick_if_leading().await {
+                Ok(Some(_)) => TICK,
+                Ok(None) | Err(_) => BACK_OFF,
+            };
+        }
+        // Fails only while the database is away, and then the lead runs out by itself.
+        let _ = self.tenants.dispatch.resign(JOB, &self.owner).await;
+    }
+
+    async fn may_go_on_after(&self, pause: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.pulled() => false,
+            () = self.clock.sleep(pause) => true,
+        }
+    }
+
+    async fn tick_if_leading(&mut self) -> Result<Option<Ticked>, StoreError> {
+        if !self.tenants.dispatch.lead(JOB, &self.owner, LEAD).await? {
+            self.rung.clear();
+            return Ok(None);
+        }
+        self.tick().await.map(Some)
+    }
+
+    /// One round: opens what is due, then rings. Whether this process leads is for who calls to know.
+    pub async fn tick(&mut self) -> Result<Ticked, StoreError> {
+        let fired = self.fire().await?;
+        let rung = self.ring().await?;
+        Ok(Ticked { fired, rung })
+    }
+
+    /// Opens a scan for every connection whose time has come. A time that was missed, or many, come to one scan.
+    async fn fire(&mut self) -> Result<u64, StoreError> {
+        let mut fired = 0;
+        for tenant in self.tenants.dispatch.tenants_due(TENANTS_A_TICK).await? {
+            let store = self.tenants.store(tenant);
+            // By the database's clock: one that goes wrong here makes nothing early, late or twice.
+            let (due, now) = store.due(SCHEDULES_AT_A_TIME).await?;
+            let firings: Vec<_> = due.iter().filter_map(|planned| firing(planned, now)).collect();
+            fired += store.fire(&firings).await?;
+        }
+        Ok(fired)
+    }
+
+    /// Rings for scans that are due, the first of every tenant before the second of any.
+    async fn ring(&mut self) -> Result<usize, StoreError> {
+        // Where bells are away, workers look.
+        let Ok(outstanding) = self.bells.outstanding().await else { return Ok(0) };
+        let now = self.clock.now();
+        if outstanding == 0 {
+            // All were taken, or all were lost; a second bell for what was taken does no harm.
+            self.rung.clear();
+        }
+        self.rung.retain(|_, (_, at)| now - *at < FORGOTTEN);
+        let room = MOST.saturating_sub(outstanding);
+        if room == 0 {
+            return Ok(0);
+        }
+        let mut due = self.tenants.dispatch.lapsed(RUNG_A_TICK).await?;
+        due.extend(self.due_in_turn().await?);
+        due.retain(|due| self.rung.get(&due.id).is_none_or(|(epoch, _)| *epoch != due.epoch));
+        due.truncate(room);
+        let ids: Vec<_> = due.iter().map(|due| due.id).collect();
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let rung = self.bells.ring(&ids).await.unwrap_or(0);
+        self.rung.extend(due.iter().take(rung).map(|due| (due.id, (due.epoch, now))));
+        Ok(rung)
+    }
+
+    /// What is due of the tenants whose turn it is.
+    async fn due_in_turn(&mut self) -> Result<Vec<Due>, StoreError> {
+        let dispatch = &self.tenants.dispatch;
+        let tenants = dispatch.tenants_waiting(self.after, RUNG_A_TICK).await?;
+        // Fewer than asked for: those were the last, and the next turn is the first one's.
+        let all = (tenants.len() as i64) < RUNG_A_TICK;
+        self.after = tenants.last().copied().filter(|_| !all).unwrap_or_default();
+        dispatch.scans_due(&tenants, self.per_tenant).await
+    }
+}
+
+/// The next time after this one. A schedule that cannot be read is not fired again before somebody mends it.
+fn firing(planned: &Planned, now: DateTime<Utc>) -> Option<Firing> {
+    let jitter = planned.jitter_s.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
+    let schedule = Schedule::parse(&planned.spec, &planned.zone, jitter).ok();
+    let next_at = schedule.and_then(|schedule| schedule.next_after(now, planned.connection_id));
+    let scan = random_id(&mut rand::rng());
+    Some(Firing { connection: planned.connection_id, scan, due_at: planned.next_at?, next_at })
+}
