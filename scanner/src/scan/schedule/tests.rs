@@ -166,6 +166,19 @@ fn a_run_that_is_still_ahead_of_a_slot_that_has_begun_is_not_skipped() {
 }
 
 #[test]
+fn a_run_that_is_still_ahead_is_not_skipped_when_the_clock_is_put_back() {
+    let schedule =
+        Schedule::parse("50 * * * *", "Europe/Berlin", Some(Duration::from_secs(DAY))).expect("a schedule");
+    let slot = utc("2026-10-25 00:50");
+    for id in (0..100).map(Uuid::from_u128) {
+        let run = schedule.next_after(slot - TimeDelta::minutes(30), id).expect("due");
+        let run = if run < slot { schedule.next_after(run, id).expect("due") } else { run };
+        assert!(run >= slot && run < slot + TimeDelta::minutes(30));
+        assert_eq!(schedule.next_after(run - TimeDelta::milliseconds(1), id), Some(run));
+    }
+}
+
+#[test]
 fn a_time_that_the_clock_jumps_over_comes_once_when_the_clock_goes_on() {
     let berlin = shown("30 2 * * *", "Europe/Berlin", "2026-03-27 12:00", "2026-03-30 12:00");
     assert_eq!(berlin, ["28 02:30 +01:00", "29 03:00 +02:00", "30 02:30 +02:00"]);
