@@ -86,7 +86,7 @@ CREATE INDEX schedules_due ON schedules (next_at) WHERE paused_at IS NULL;
 
 -- Which process does what only one should do, and until when it may.
 CREATE TABLE leaders (
-    job   text PRIMARY KEY,
+    job   text COLLATE "C" PRIMARY KEY,
     owner text NOT NULL,
     until timestamptz NOT NULL
 );

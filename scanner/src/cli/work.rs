@@ -102,14 +102,14 @@ pub(super) async fn worker(settings: &Settings, args: &WorkerArgs) -> Result<End
     on_a_server(settings, "worker")?;
     let made = Made::new(settings, &args.handing, Some(&args.running), false).await?;
     let worker = made.worker(settings, &args.handing, &args.running)?;
-    made.until_told(settings, "The worker", worker.run()).await
+    made.until_told(settings, "Worker", worker.run()).await
 }
 
 pub(super) async fn scheduler(settings: &Settings, args: &SchedulerArgs) -> Result<End> {
     on_a_server(settings, "scheduler")?;
     let made = Made::new(settings, &args.handing, None, false).await?;
     let scheduler = made.scheduler(&args.handing);
-    made.until_told(settings, "The scheduler", scheduler.run()).await
+    made.until_told(settings, "Scheduler", scheduler.run()).await
 }
 
 pub(super) async fn serve(settings: &Settings, args: &ServeArgs) -> Result<End> {
@@ -125,7 +125,7 @@ pub(super) async fn serve(settings: &Settings, args: &ServeArgs) -> Result<End> 
     let both = async {
         tokio::join!(worker.run(), scheduler.run());
     };
-    made.until_told(settings, "The worker and the scheduler", both).await
+    made.until_told(settings, "Worker and scheduler", both).await
 }
 
 fn on_a_server(settings: &Settings, what: &str) -> Result<()> {
@@ -211,7 +211,7 @@ impl Made {
         work: impl Future<Output = ()>,
     ) -> Result<End> {
         let mut told = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
-        settings.remark(&format!("{what} runs; Ctrl-C or SIGTERM ends it."));
+        settings.remark(&format!("{what} at work; Ctrl-C or SIGTERM ends it."));
         let stop = self.stop.clone();
         let pulling = async {
             any_of(&mut told).await;
@@ -222,7 +222,7 @@ impl Made {
             () = work => {}
             () = pulling => {}
         }
-        settings.remark(&format!("{what} has stopped."));
+        settings.remark(&format!("{what} ended."));
         Ok(End::Done)
     }
 }

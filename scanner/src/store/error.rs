@@ -31,7 +31,7 @@ pub enum StoreError {
     Damaged(PathBuf),
     #[error("the database role must not be able to cross tenants: {0}; log in as a member of tf_app")]
     TooMuchPower(&'static str),
-    #[error("the database role is no member of {0}; let its owner say: GRANT {0} TO the role that logs in")]
+    #[error("the database role is no member of {0}; log in as one that is: CREATE ROLE … LOGIN IN ROLE {0}")]
     NotAMember(&'static str),
     /// Worth another try.
     #[error("the database is busy or away ({0})")]

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use twinflow::clock::Time as _;
 use twinflow::store::{
-    Claim, Claiming, Connection, Kept, NewTicket, Outcome, State, Store, StoreError, TicketEnd, Wanted,
-    WantedScans, migrate_server, open_server,
+    Claim, Claiming, Connection, Kept, NewTicket, Outcome, State, Store, StoreError, Tenants, TicketEnd,
+    Wanted, WantedScans, migrate_server, open_server,
 };
 use twinflow_connectors::{Activity, Case, Cursor, Event, Kind, Name, Named, Opaque, Stream};
 use uuid::Uuid;
@@ -325,7 +325,7 @@ async fn tables(admin: &mut PgConnection) -> Vec<(String, String)> {
              FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
              WHERE i.indrelid = c.oid AND i.indisprimary)
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r', 'p') AND n.nspname = 'public' AND c.relname <> '_sqlx_migrations'
+         WHERE c.relkind IN ('r', 'p') AND n.nspname = 'public' AND c.relname NOT IN ('_sqlx_migrations', 'works_with', 'leaders')
          ORDER BY 1",
     )
     .fetch_all(admin)
@@ -470,19 +470,19 @@ macro_rules! ours {
     };
 }
 
-/// `_sqlx_migrations` says only which migrations ran.
+/// Three tables belong to no tenant: which migrations ran, which programs they work with, which process leads.
 macro_rules! our_tables {
     () => {
         concat!(
             "(SELECT * FROM ",
             ours!(),
-            " o WHERE relkind IN ('r', 'p') AND relname <> '_sqlx_migrations')"
+            " o WHERE relkind IN ('r', 'p') AND relname NOT IN ('_sqlx_migrations', 'works_with', 'leaders'))"
         )
     };
 }
 
 /// Each finds what could lead round row security, and says so.
-const RULES: [&str; 14] = [
+const RULES: [&str; 15] = [
     concat!(
         "SELECT c.oid::regclass || ' has no tenant_id' FROM ",
         our_tables!(),
@@ -497,7 +497,11 @@ const RULES: [&str; 14] = [
     concat!(
         "SELECT c.oid::regclass || ' has not just the one policy' FROM ",
         our_tables!(),
-        " c LEFT JOIN pg_policy p ON p.polrelid = c.oid GROUP BY c.oid HAVING count(p.oid) <> 1 OR bool_or(
+        " c LEFT JOIN pg_policy p ON p.polrelid = c.oid AND NOT (p.polname = 'dispatch' AND p.polcmd = 'r'
+             AND p.polroles = ARRAY['tf_dispatch'::regrole::oid] AND (c.relname, pg_get_expr(p.polqual, p.polrelid)) IN (
+                 ('scans', '((CURRENT_USER = ''tf_dispatch''::name) AND (state = ANY (ARRAY[''queued''::text, ''running''::text, ''waiting''::text, ''quarantined''::text])))'),
+                 ('schedules', '((CURRENT_USER = ''tf_dispatch''::name) AND (paused_at IS NULL))')))
+         GROUP BY c.oid HAVING count(p.oid) <> 1 OR bool_or(
              p.polname <> 'tenant_isolation' OR p.polcmd <> '*' OR NOT p.polpermissive OR p.polroles <> '{0}'
              OR pg_get_expr(p.polqual, p.polrelid)
                  IS DISTINCT FROM '(tenant_id = ( SELECT app.current_tenant() AS current_tenant))'
@@ -543,27 +547,44 @@ const RULES: [&str; 14] = [
         ours!(),
         " c CROSS JOIN LATERAL (SELECT * FROM aclexplode(c.relacl)
              UNION ALL SELECT x.* FROM pg_attribute a, aclexplode(a.attacl) x WHERE a.attrelid = c.oid) g
-         WHERE g.grantee <> c.relowner AND (g.grantee <> 'tf_app'::regrole OR g.is_grantable
-             OR CASE relname WHEN '_sqlx_migrations' THEN g.privilege_type <> 'SELECT'
+         WHERE g.grantee NOT IN (c.relowner, 'tf_dispatch'::regrole)
+             AND (g.grantee <> 'tf_app'::regrole OR g.is_grantable
+             OR CASE WHEN relname IN ('_sqlx_migrations', 'works_with') THEN g.privilege_type <> 'SELECT'
+                 WHEN relname = 'leaders' THEN true
                  ELSE g.privilege_type NOT IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') END)"
+    ),
+    concat!(
+        "SELECT 'tf_dispatch may ' || g.privilege_type || ' ' || c.relname || coalesce('.' || attname, '') FROM ",
+        ours!(),
+        " c CROSS JOIN LATERAL (SELECT NULL::name AS attname, x.* FROM aclexplode(c.relacl) x
+             UNION ALL SELECT a.attname, x.* FROM pg_attribute a, aclexplode(a.attacl) x WHERE a.attrelid = c.oid) g
+         WHERE g.grantee = 'tf_dispatch'::regrole AND (g.is_grantable
+             OR NOT (c.relname = 'leaders' AND attname IS NULL
+                     AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+                 OR g.privilege_type = 'SELECT' AND (c.relname, attname) IN (('scans', 'tenant_id'), ('scans', 'id'),
+                     ('scans', 'state'), ('scans', 'epoch'), ('scans', 'rank'), ('scans', 'due_at'),
+                     ('scans', 'lease_until'), ('schedules', 'tenant_id'), ('schedules', 'next_at'),
+                     ('schedules', 'paused_at'))) IS TRUE)"
     ),
     "SELECT 'schema ' || nspname || ': ' || g.grantee::regrole || ' may ' || g.privilege_type
      FROM pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) g
      WHERE nspname NOT IN ('pg_catalog', 'information_schema') AND nspname !~ '^pg_(toast|temp)'
-         AND g.grantee <> nspowner AND (g.grantee <> 'tf_app'::regrole OR g.privilege_type <> 'USAGE')
+         AND g.grantee <> nspowner AND (g.privilege_type <> 'USAGE' OR g.grantee <> 'tf_app'::regrole
+             AND (g.grantee <> 'tf_dispatch'::regrole OR nspname <> 'public'))
      UNION ALL SELECT 'database: ' || g.grantee::regrole || ' may ' || g.privilege_type
      FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) g
      WHERE datname = current_database() AND g.grantee <> datdba
          AND g.privilege_type NOT IN ('CONNECT', 'TEMPORARY')
      UNION ALL SELECT 'rights are given to what is not there yet' FROM pg_default_acl",
-    "SELECT 'tf_app may more than rows' FROM pg_roles r WHERE rolname = 'tf_app' AND (rolsuper OR rolbypassrls
+    "SELECT rolname || ' may more than rows' FROM pg_roles r WHERE rolname IN ('tf_app', 'tf_dispatch') AND (rolsuper OR rolbypassrls
          OR rolcreaterole OR rolcreatedb OR rolreplication OR rolcanlogin
          OR EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid))
-     UNION ALL SELECT 'there is no tf_app' WHERE to_regrole('tf_app') IS NULL",
-    "SELECT o.what || ' belongs to tf_app' FROM (SELECT oid::regclass::text, relowner FROM pg_class
+     UNION ALL SELECT 'there is no tf_app' WHERE to_regrole('tf_app') IS NULL
+     UNION ALL SELECT 'there is no tf_dispatch' WHERE to_regrole('tf_dispatch') IS NULL",
+    "SELECT o.what || ' belongs to ' || who FROM unnest('{tf_app,tf_dispatch}'::text[]) who, (SELECT oid::regclass::text, relowner FROM pg_class
          UNION ALL SELECT oid::regprocedure::text, proowner FROM pg_proc
          UNION ALL SELECT nspname, nspowner FROM pg_namespace) AS o (what, owner)
-     WHERE pg_has_role('tf_app', o.owner, 'MEMBER')",
+     WHERE pg_has_role(who, o.owner, 'MEMBER')",
 ];
 
 async fn complaints(connection: &mut PgConnection) -> Vec<String> {
@@ -581,7 +602,15 @@ async fn the_catalog_shows_no_way_round_row_security() {
 }
 
 /// A change that opens a way, and what the rules have to say of it.
-const HOLES: [(&str, &str); 35] = [
+const HOLES: [(&str, &str); 43] = [
+    ("ALTER POLICY dispatch ON scans USING (true)", "scans has not just"),
+    ("ALTER POLICY dispatch ON scans TO tf_app", "scans has not just"),
+    ("ALTER POLICY dispatch ON schedules USING (paused_at IS NULL)", "schedules has not just"),
+    ("CREATE POLICY dispatch ON events FOR SELECT TO tf_dispatch USING (true)", "events has not just"),
+    ("GRANT SELECT ON scans TO tf_dispatch", "tf_dispatch may SELECT scans"),
+    ("GRANT SELECT (reasons) ON scans TO tf_dispatch", "tf_dispatch may SELECT scans.reasons"),
+    ("GRANT UPDATE (due_at) ON scans TO tf_dispatch", "tf_dispatch may UPDATE scans.due_at"),
+    ("GRANT USAGE ON SCHEMA app TO tf_dispatch", "schema app: tf_dispatch may USAGE"),
     ("ALTER TABLE events NO FORCE ROW LEVEL SECURITY", "events does not force"),
     ("ALTER TABLE cases DISABLE ROW LEVEL SECURITY", "cases does not force"),
     ("DROP POLICY tenant_isolation ON names", "names has not just"),
@@ -673,14 +702,13 @@ async fn a_role_that_could_cross_tenants_is_not_let_in() {
     for (url, why) in [
         (database.superuser_url(), "it is a superuser"),
         (database.url_for(&bypassing), "it has BYPASSRLS"),
-        (database.owner_url(), "it owns tables"),
         (database.url_for(&creating), "it has CREATEROLE"),
         (database.url_for(&of_schema), owns),
         (database.url_for(&of_function), owns),
         // Nor one that could become such a role.
-        (database.login_url("postgres").await, "it is a superuser"),
+        (database.login_url("postgres, tf_app").await, "it is a superuser"),
         (database.login_url(&bypassing).await, "it has BYPASSRLS"),
-        (database.login_url("twinflow_owner").await, "it owns tables"),
+        (database.login_url("twinflow_owner, tf_app").await, "it owns tables"),
         (database.login_url(&creating).await, "it has CREATEROLE"),
         (database.login_url(&of_schema).await, owns),
         (database.login_url(&of_function).await, owns),
@@ -697,7 +725,14 @@ async fn a_role_that_could_cross_tenants_is_not_let_in() {
 async fn a_role_that_may_nothing_is_not_let_in() {
     let database = migrated().await;
     let nobody = role(&database, "").await;
-    assert_eq!(refused(&database.url_for(&nobody)).await, StoreError::Database("code 42501".into()));
+    for url in [database.url_for(&nobody), database.owner_url()] {
+        let error = refused(&url).await;
+        assert_eq!(error, StoreError::NotAMember("tf_app"));
+        assert!(error.to_string().contains("IN ROLE tf_app"), "{error}");
+    }
+    // Who runs one tenant's scans need not see what is due for all.
+    let tenants = Tenants::of_server(&database.login_url("tf_app").await, 2).await;
+    assert_eq!(tenants.map(|_| ()).unwrap_err(), StoreError::NotAMember("tf_dispatch"));
 }
 
 #[tokio::test]
@@ -722,11 +757,25 @@ async fn a_database_of_another_version_is_refused() {
     }
 }
 
+/// As a later program's migration would, which says what the oldest program is that works with it.
+async fn make_newer(database: &TestDatabase, oldest: i64) {
+    let mut admin = superuser(database).await;
+    let newer = "INSERT INTO _sqlx_migrations VALUES (9999, 'future', now(), true, '\\x00', 0)";
+    run(&mut admin, newer).await.unwrap();
+    run(&mut admin, &format!("UPDATE works_with SET oldest = {oldest}")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_program_goes_on_beside_a_newer_one_whose_schema_still_works_with_it() {
+    let database = migrated().await;
+    make_newer(&database, 1).await;
+    assert!(open_server(&database.login_url("tf_app").await, A).await.is_ok());
+}
+
 #[tokio::test]
 async fn a_database_of_a_newer_program_is_refused_and_left_alone() {
     let database = migrated().await;
-    let newer = "INSERT INTO _sqlx_migrations VALUES (9999, 'future', now(), true, '\\x00', 0)";
-    run(&mut superuser(&database).await, newer).await.unwrap();
+    make_newer(&database, 9999).await;
     let opened = refused(&database.login_url("tf_app").await).await;
     let migrating = migrate_server(&database.owner_url()).await.unwrap_err();
     for error in [opened, migrating] {
@@ -785,4 +834,40 @@ async fn two_migrations_that_make_the_same_role_at_once_both_succeed() {
     let granted =
         format!("SELECT count(*) FROM pg_class, aclexplode(relacl) WHERE grantee = '{role}'::regrole");
     assert!(count(&mut superuser(&second).await, &granted).await.unwrap() > 30);
+}
+
+// --- What is due, for all tenants ---
+
+#[tokio::test]
+async fn who_finds_work_for_all_sees_ids_and_times_of_what_is_under_way_and_nothing_else() {
+    let two = two().await;
+    let url = two.database.login_url("tf_app, tf_dispatch").await;
+    let mut login = PgConnection::connect(&url).await.unwrap();
+    // Who may do both sees as a tenant no more than a tenant.
+    run(&mut login, "SET ROLE tf_app").await.unwrap();
+    for table in ["scans", "schedules"] {
+        assert_eq!(count(&mut login, &format!("SELECT count(*) FROM {table}")).await.unwrap(), 0, "{table}");
+    }
+    run(&mut login, "SET ROLE tf_dispatch").await.unwrap();
+    for allowed in [
+        "SELECT count((tenant_id, id, state, epoch, rank, due_at, lease_until)) FROM scans",
+        "SELECT count((tenant_id, next_at, paused_at)) FROM schedules",
+    ] {
+        assert_eq!(count(&mut login, allowed).await.unwrap(), 2, "one of each tenant: {allowed}");
+    }
+    for forbidden in [
+        "SELECT reasons FROM scans",
+        "SELECT connection_id FROM scans",
+        "SELECT connection_id FROM schedules",
+        "UPDATE scans SET due_at = now()",
+        "DELETE FROM scans",
+        "SELECT id FROM events",
+        "SELECT name FROM connections",
+        "SELECT sealed FROM credentials",
+        "SELECT tenant_id FROM tenants",
+    ] {
+        let error = run(&mut login, forbidden).await.unwrap_err();
+        let code = error.as_database_error().and_then(|it| it.code()).unwrap_or_default().into_owned();
+        assert_eq!(code, "42501", "{forbidden}");
+    }
 }

@@ -5,7 +5,7 @@ use super::postgres::{TestDatabase, database_like};
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
-use twinflow::store::{self, Store};
+use twinflow::store::{self, Store, Tenants};
 use uuid::Uuid;
 
 pub(crate) const TENANT: Uuid = Uuid::from_u128(0x7e4a);
@@ -24,9 +24,21 @@ impl Database {
             Home::Server(_) => None,
         }
     }
+
+    /// The same database as workers and schedulers see it.
+    pub(crate) async fn tenants(&self, clock: &TestClock) -> Tenants {
+        let opened = match &self.home {
+            Home::Folder(folder) => {
+                Tenants::embedded(&folder.path().join("twinflow.db"), TENANT, clock.clock()).await
+            }
+            Home::Server(server) => {
+                Tenants::of_server(&server.login_url("tf_app, tf_dispatch").await, 4).await
+            }
+        };
+        opened.unwrap()
+    }
 }
 
-#[expect(dead_code, reason = "held so that the database stays")]
 enum Home {
     Folder(TempDir),
     Server(TestDatabase),

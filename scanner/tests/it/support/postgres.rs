@@ -76,7 +76,7 @@ impl TestDatabase {
         url(role, &self.name)
     }
 
-    /// The address for a new login role that is a member of `group`, and of nothing else.
+    /// The address for a new login role that is a member of `group`, or of several, and of nothing else.
     pub(crate) async fn login_url(&self, group: &str) -> String {
         let role = unique("r");
         let mut postgres = connect_to_postgres().await;
