@@ -5,7 +5,7 @@ use super::RedisBells;
 use super::queue::{QUEUE, Queue};
 use crate::scan::bells::crew::Crew;
 use crate::scan::bells::{BellError, count};
-use apalis::prelude::{BackendExt as _, Codec, EventListenerExt as _, TaskId, WorkerBuilder};
+use apalis::prelude::{BackendExt as _, Codec, Event, EventListenerExt as _, TaskId, WorkerBuilder};
 use apalis_redis::{Config, RedisStorage};
 use futures::FutureExt as _;
 use std::convert::Infallible;
@@ -85,7 +85,7 @@ async fn live(bells: &RedisBells, crew: &Arc<Crew>, queue: &Queue, name: &str) {
         .backend(backend)
         .layer(crew.limit())
         .on_event(move |_, event| {
-            if matches!(event, apalis::prelude::Event::HeartBeat) {
+            if matches!(event, Event::HeartBeat) {
                 away.store(false, Ordering::Relaxed);
             }
         })
