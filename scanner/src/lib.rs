@@ -14,6 +14,7 @@ pub mod insight;
 pub mod keeper;
 pub mod leaks;
 mod log;
+pub mod metrics;
 pub mod oauth;
 pub mod scan;
 pub mod store;
