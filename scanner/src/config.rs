@@ -1,8 +1,10 @@
 //! Settings, and what is opened by them: the database, the vault, the lock of the embedded default.
 
 use crate::clock::Clock;
+use crate::log::Format;
 use crate::scan::egress::Allowed;
 use crate::store::{self, Store, StoreError, Tenants};
+use crate::traces::Traces;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use std::ffi::OsString;
@@ -66,6 +68,31 @@ pub struct Settings {
     )]
     pub log: tracing::Level,
 
+    /// How the log is written: lines of text, or lines that are one JSON object each
+    #[arg(
+        long,
+        env = "TWINFLOW_LOG_FORMAT",
+        value_name = "FORMAT",
+        value_enum,
+        global = true,
+        default_value = "text",
+        hide_possible_values = true,
+        help_heading = "Settings"
+    )]
+    pub log_format: Format,
+
+    /// Send traces to this OpenTelemetry collector by OTLP over HTTP: spans of scans, streams and pages with ids, tool
+    /// and counts only [example: http://127.0.0.1:4318]
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        value_name = "URL",
+        global = true,
+        hide_env_values = true,
+        help_heading = "Settings"
+    )]
+    pub otlp_endpoint: Option<String>,
+
     /// No progress and no remarks on standard error
     #[arg(long, short, global = true, help_heading = "Settings")]
     pub quiet: bool,
@@ -88,6 +115,12 @@ impl Settings {
     /// Read here and not by clap, which would repeat what it cannot read, and a password with it.
     pub fn allowed(&self) -> Result<Allowed> {
         Ok(self.egress_allow.parse()?)
+    }
+
+    /// Where traces go, if anywhere; read here for the same reason.
+    pub(crate) fn traces(&self) -> Result<Option<Traces>> {
+        let endpoint = self.otlp_endpoint.as_deref().filter(|given| !given.is_empty());
+        endpoint.map(Traces::to).transpose()
     }
 
     pub fn data_dir(&self) -> Result<PathBuf> {

@@ -123,12 +123,23 @@ impl From<End> for ExitCode {
 }
 
 pub async fn run(cli: Cli) -> ExitCode {
-    crate::log::start(cli.settings.log);
-    if let Err(error) = cli.settings.allowed() {
-        format::remark(format_args!("twinflow: {error}; for more, try `twinflow --help`"));
-        return ExitCode::from(2);
+    let traces = match cli.settings.allowed().and_then(|_| cli.settings.traces()) {
+        Ok(traces) => traces,
+        Err(error) => {
+            format::remark(format_args!("twinflow: {error}; for more, try `twinflow --help`"));
+            return ExitCode::from(2);
+        }
+    };
+    crate::log::start(cli.settings.log, cli.settings.log_format, traces.as_ref());
+    let ended = ended(dispatch(cli).await);
+    if let Some(traces) = traces {
+        traces.flush().await;
     }
-    match dispatch(cli).await {
+    ended
+}
+
+fn ended(how: Result<End>) -> ExitCode {
+    match how {
         Ok(end) => end.into(),
         Err(error) if is_broken_pipe(&error) => End::Done.into(),
         Err(error) => {

@@ -3,6 +3,7 @@
 use super::bars::Bars;
 use super::{End, format, scans};
 use crate::config::{Opened, Settings};
+use crate::metrics;
 use crate::scan::egress::Bounds;
 use crate::scan::watch::{Nobody, StopCord, Watch};
 use crate::scan::{CENSUS_EVERY, Scanner, queue};
@@ -47,9 +48,12 @@ pub(super) struct Args {
     /// Print one JSON document instead of a table
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    port: metrics::PortArgs,
 }
 
 pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
+    let _port = args.port.open().await?;
     let opened = settings.open().await?;
     let wanted = wanted(&opened, &args.connections).await?;
     if wanted.is_empty() && !args.json {

@@ -7,5 +7,5 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use port::{Args, Port};
+pub use port::{Port, PortArgs};
 pub use record::*;

@@ -39,7 +39,12 @@ const fn counter(name: &'static str, labels: &'static [&'static str], help: &'st
     Metric { name, kind: Kind::Counter, unit: Unit::Count, help, labels }
 }
 
-const fn gauge(name: &'static str, unit: Unit, labels: &'static [&'static str], help: &'static str) -> Metric {
+const fn gauge(
+    name: &'static str,
+    unit: Unit,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
     Metric { name, kind: Kind::Gauge, unit, help, labels }
 }
 

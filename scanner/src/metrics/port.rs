@@ -22,7 +22,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// For a command that runs long.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {
+pub struct PortArgs {
     /// Show metrics on this address, at /metrics, and /healthz; a port alone is one on 127.0.0.1. The port is private:
     /// who reaches it may read it [example: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
@@ -36,7 +36,7 @@ fn address(given: &str) -> Result<SocketAddr, String> {
     given.parse().map_err(|_| "neither a port nor an address with one, such as 127.0.0.1:9464".to_owned())
 }
 
-impl Args {
+impl PortArgs {
     /// Opens the port, if one was asked for; it closes when this is dropped.
     pub async fn open(&self) -> Result<Option<Port>> {
         let Some(address) = self.metrics_addr else { return Ok(None) };

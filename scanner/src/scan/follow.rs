@@ -7,8 +7,10 @@ use super::Scanner;
 use super::access::Access;
 use super::failure::{Circumstances, Failure, Verdict};
 use super::masks::Masks;
+use super::spans;
 use super::watch::{Doing, Progress};
 use crate::failpoint::failpoint;
+use crate::metrics;
 use crate::store::{
     self, Asked, Backfill, Claim, Connection, ErrorClass, FollowedStream, Kept, Left, StoreError,
 };
@@ -19,8 +21,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tracing::{Instrument as _, Span};
 use twinflow_connectors::{
-    Answer, Connector, Cursor, Kind, Named, Opaque, Operation, Page, Stream, Sweep, Wait,
+    Answer, Connector, Cursor, Kind, Named, Opaque, Operation, Page, Refusal, Stream, Sweep, Wait,
 };
 
 /// How a stream ended in this scan.
@@ -87,6 +90,8 @@ type Answers = BTreeMap<usize, Answer>;
 struct Turn {
     page: Page,
     cost: Cost,
+    asked_at: DateTime<Utc>,
+    span: Span,
 }
 
 #[derive(Clone, Default)]
@@ -163,6 +168,9 @@ impl<'a> Follower<'a> {
             self.note(&store::Doing { why, ..self.doing(end.word()) }).await;
         }
         self.progress.now = Doing::Ended { word: end.word(), why: end.why() };
+        let (Progress { pages, cases, events, requests, .. }, span) = (&self.progress, Span::current());
+        span.record("state", end.word()).record("pages", pages).record("requests", requests);
+        span.record("cases", cases).record("events", events);
         self.show();
         end
     }
@@ -217,7 +225,7 @@ impl<'a> Follower<'a> {
         let mut sweep = self.connector.begin(&self.stream, &Cursor::default(), self.scanner.clock.now());
         sweep.halved = SMALLEST;
         for _ in 0..GLANCES {
-            let Turn { page, cost } = self.turn_unless_stopped(sweep).await?;
+            let Turn { page, cost, .. } = self.turn_unless_stopped(sweep).await?;
             self.cost().add(cost);
             // One that had to start over is no first sweep any more.
             if !page.cases.is_empty() || !page.events.is_empty() || page.next.halved < SMALLEST {
@@ -247,15 +255,17 @@ impl<'a> Follower<'a> {
 
     /// A page on its way is let go when the cord is pulled: nothing of it is kept yet, and it is asked for again.
     async fn turn_unless_stopped(&self, sweep: Sweep) -> Result<Turn, End> {
+        let span = spans::page(self.tool());
         tokio::select! {
             biased;
             () = self.scanner.stop.pulled() => Err(End::Interrupted),
-            turn = self.turn(sweep) => turn,
+            turn = self.turn(sweep).instrument(span) => turn,
         }
     }
 
     /// Asks until the page is read, or until the verdict says to leave it.
     async fn turn(&self, mut sweep: Sweep) -> Result<Turn, End> {
+        let (asked_at, span) = (self.scanner.clock.now(), Span::current());
         let (mut tries, mut fewest) = (0, 1);
         let mut renewed = false;
         let mut answers = Answers::new();
@@ -267,7 +277,10 @@ impl<'a> Follower<'a> {
             }
             let (answered, renewals) = (answers.len(), self.access.renewals());
             let mut failure = match self.round(&sweep, &mut answers).await {
-                Ok(page) => return Ok(Turn { page, cost: std::mem::take(&mut *self.cost()) }),
+                Ok(page) => {
+                    let cost = std::mem::take(&mut *self.cost());
+                    return Ok(Turn { page, cost, asked_at, span });
+                }
                 Err(failure) => failure,
             };
             // A round that got some answers more has not failed again, only not finished.
@@ -303,6 +316,7 @@ impl<'a> Follower<'a> {
             if let Some((after, why)) = pause {
                 self.wait(after, why).await;
                 self.cost().waited += after;
+                metrics::waited(self.tool(), after);
             }
         }
     }
@@ -326,7 +340,12 @@ impl<'a> Follower<'a> {
                     self.mind_the_reserve(&answer);
                     answers.insert(nth, answer);
                 }
-                Ok((Some(refusal), _)) => failed = Some(Failure::Refused(refusal)),
+                Ok((Some(refusal), _)) => {
+                    if matches!(refusal, Refusal::SlowDown(_)) {
+                        metrics::slow_down(self.tool());
+                    }
+                    failed = Some(Failure::Refused(refusal));
+                }
                 Err(error) => failed = failed.or(Some(Failure::Unsent(error))),
             }
         }
@@ -405,8 +424,17 @@ impl<'a> Follower<'a> {
         self.progress.events += (turn.page.events.len() + turn.page.revised.len()) as u64;
         self.progress.new += new;
         self.progress.pages += 1;
-        self.progress.requests += turn.cost.asked.values().map(|amount| amount.requests).sum::<u64>();
+        let requests = turn.cost.asked.values().map(|amount| amount.requests).sum::<u64>();
+        self.progress.requests += requests;
+        let (cases, events) = (turn.page.cases.len(), turn.page.events.len());
+        turn.span.record("cases", cases).record("events", events).record("requests", requests);
+        let took = self.scanner.clock.now() - turn.asked_at;
+        metrics::page_kept(self.tool(), took.to_std().unwrap_or_default());
         self.show();
+    }
+
+    fn tool(&self) -> &'static str {
+        self.connector.contract().tool
     }
 
     /// The names this scan has not written yet; most pages bring the same few.

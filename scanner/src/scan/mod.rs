@@ -14,12 +14,14 @@ mod masks;
 pub mod queue;
 pub mod schedule;
 pub mod scheduler;
+mod spans;
 pub mod watch;
 pub mod worker;
 
 use crate::clock::Clock;
 use crate::failpoint::failpoint;
 use crate::keeper::UnderWay;
+use crate::metrics;
 use crate::store::{Claim, Claiming, Connection, ErrorClass, Outcome, State, Store, StoreError, Whom};
 use access::Access;
 use chrono::TimeDelta;
@@ -28,8 +30,9 @@ use follow::{End, Follower};
 use futures::{FutureExt as _, StreamExt as _};
 use masks::Masks;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tracing::Instrument as _;
 use twinflow_vault::Vault;
 use uuid::Uuid;
 use watch::{StopCord, Watch};
@@ -96,8 +99,10 @@ impl Scanner {
         };
         tracing::info!(%scan, epoch = claim.epoch, "claimed");
         failpoint!("claimed");
+        let (_under_way, span, tool) = (metrics::under_way(), spans::scan(&claim), OnceLock::new());
         let refreshes = UnderWay::default();
-        let read = AssertUnwindSafe(self.read_while_ours(&claim, &refreshes)).catch_unwind().await;
+        let reading = self.read_while_ours(&claim, &refreshes, &tool).instrument(span.clone());
+        let read = AssertUnwindSafe(reading).catch_unwind().await;
         // The program may end after this, and what a refresh brings is not to be lost.
         refreshes.ended().await;
         let Ok(read) = read else { return self.panicked(&claim).await };
@@ -107,6 +112,8 @@ impl Scanner {
             Err(StoreError::Fenced) => return Ok(None),
             settled => settled?,
         }
+        span.record("state", outcome.state.word());
+        metrics::scan_ended(outcome.state, tool.get().map_or("", String::as_str));
         tracing::info!(%scan, state = outcome.state.word(), "settled");
         failpoint!("settled");
         Ok(Some(outcome))
@@ -126,9 +133,10 @@ impl Scanner {
         &self,
         claim: &Claim,
         refreshes: &UnderWay,
+        tool: &OnceLock<String>,
     ) -> Result<Option<Outcome>, StoreError> {
         tokio::select! {
-            outcome = self.read(claim, refreshes) => outcome,
+            outcome = self.read(claim, refreshes, tool) => outcome,
             fenced = self.hold_on(claim) => fenced.map(|()| None),
         }
     }
@@ -185,11 +193,18 @@ impl Scanner {
         }
     }
 
-    async fn read(&self, claim: &Claim, refreshes: &UnderWay) -> Result<Option<Outcome>, StoreError> {
+    async fn read(
+        &self,
+        claim: &Claim,
+        refreshes: &UnderWay,
+        tool: &OnceLock<String>,
+    ) -> Result<Option<Outcome>, StoreError> {
         let connections = self.store.connections().await?;
         let Some(connection) = connections.into_iter().find(|it| it.id == claim.connection) else {
             return Ok(None);
         };
+        let tool = tool.get_or_init(|| connection.tool.clone());
+        tracing::Span::current().record("tool", tool.as_str());
         let access = match Access::open(self, &connection, refreshes).await {
             Ok(access) => access,
             Err((class, why)) => return Ok(Some(failed(class, why))),
@@ -210,7 +225,7 @@ impl Scanner {
             }
         }
         let reading = followers.into_iter().map(|(mut follower, followed)| async move {
-            let end = follower.follow(&followed).await;
+            let end = follower.follow(&followed).instrument(spans::stream(tool)).await;
             (follower, followed, end)
         });
         let read = self.side_by_side(reading.collect()).await;

@@ -42,7 +42,15 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        match &error {
+        let said = Self::of(&error);
+        crate::metrics::database_error(matches!(said, Self::Busy(_)));
+        said
+    }
+}
+
+impl StoreError {
+    fn of(error: &sqlx::Error) -> Self {
+        match error {
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default().into_owned();
                 // Serialization failure, deadlock, lock timeout, shutdown, crash, start, no room for another

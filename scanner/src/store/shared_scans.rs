@@ -245,6 +245,14 @@ impl Scans for Engine {
     }
 }
 
+fn held_or_fenced(held: u64) -> Result<()> {
+    if held == 1 {
+        return Ok(());
+    }
+    crate::metrics::fenced();
+    Err(StoreError::Fenced)
+}
+
 impl TenantTx {
     /// The fence: goes on only while the claim's epoch is the scan's, and extends the lease.
     pub(super) async fn hold(&mut self, claim: &Claim) -> Result<()> {
@@ -258,7 +266,7 @@ impl TenantTx {
         .bind(self.now + claim.lease)
         .execute(self.rows())
         .await?;
-        if held.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Fenced) }
+        held_or_fenced(held.rows_affected())
     }
 
     /// The fence, for who has got further: what went wrong before does not count any more.
@@ -273,7 +281,7 @@ impl TenantTx {
         .bind(self.now + claim.lease)
         .execute(self.rows())
         .await?;
-        if held.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Fenced) }
+        held_or_fenced(held.rows_affected())
     }
 
     async fn claim(&mut self, scan: Uuid, claiming: &Claiming<'_>) -> Result<Option<Claim>> {

@@ -372,6 +372,8 @@ fn settings(url: String) -> Settings {
         key_file: None,
         egress_allow: String::new(),
         log: tracing::Level::TRACE,
+        log_format: twinflow::log::Format::Text,
+        otlp_endpoint: None,
         quiet: true,
     }
 }

@@ -69,7 +69,8 @@ fn every_command_and_every_option_says_what_it_is_for() {
 fn the_long_help_of_every_command_names_the_variable_of_every_setting() {
     let home = Home::new();
     let variables = ["TWINFLOW_DATA_DIR", "DATABASE_URL", "TWINFLOW_TENANT", "TWINFLOW_KEY_FILE"];
-    let variables = variables.iter().chain(&["TWINFLOW_EGRESS_ALLOW", "TWINFLOW_LOG"]);
+    let variables = variables.iter().chain(&["TWINFLOW_EGRESS_ALLOW", "TWINFLOW_LOG", "TWINFLOW_LOG_FORMAT"]);
+    let variables = variables.chain(&["OTEL_EXPORTER_OTLP_ENDPOINT"]);
     for (line, _) in all_commands() {
         let help = home.run(&format!("{line} --help")).done().out;
         for variable in variables.clone() {
@@ -104,6 +105,9 @@ fn a_wrong_command_line_ends_with_2_and_says_how_it_is_used() {
         "--log loud scan",
         "--tenant nobody scan",
         "--egress-allow http:// scan",
+        "--log-format xml scan",
+        "--otlp-endpoint https://somebody:passphrase@otel.example scan",
+        "scan --metrics-addr somewhere",
         "--egress-allow https://somebody:passphrase@ghe.example.com scan",
     ] {
         let ran = home.run(line).ends(2);

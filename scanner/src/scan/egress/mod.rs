@@ -11,6 +11,7 @@ mod write;
 pub use door::{Door, Post};
 pub use pin::{Allowed, BadOrigin, NotAllowed, Pin};
 
+use crate::metrics;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Body, Client, RequestBuilder, redirect};
@@ -160,6 +161,7 @@ impl Egress {
             return Err(SendError::NotInContract(operation.name));
         }
         let body = request.body().map(|body| body.to_owned().into());
+        metrics::request(self.contract.tool);
         let answer = self.exchange(operation.method, request.path(), request.query(), body).await?;
         let answer = answer.to(operation, self.contract);
         let (tool, status, bytes) = (self.contract.tool, answer.status(), answer.bytes());

@@ -2,9 +2,11 @@
 //! hidden, and is noted as gone, but only by a census that was whole and shows most of what is known.
 
 use super::{End, Failure, Follower, Turn};
+use crate::scan::spans;
 use crate::scan::watch::Doing;
 use crate::store::{CensusEnd, CensusPage, FollowedStream};
 use chrono::TimeDelta;
+use tracing::Instrument as _;
 use twinflow_connectors::Sweep;
 
 /// One that was cut short goes on for so long: then its page tokens may have died, and it is begun anew.
@@ -18,6 +20,11 @@ impl Follower<'_> {
             Ok(None) => return End::Complete,
             Err(end) => return self.ended(end).await,
         };
+        let span = spans::census(self.tool());
+        self.take(census).instrument(span).await
+    }
+
+    async fn take(&mut self, census: Sweep) -> End {
         self.counting = true;
         self.progress.now = Doing::Reading;
         self.seen = Default::default();
