@@ -6,6 +6,7 @@
 mod background;
 mod bells;
 mod census;
+mod deploy;
 mod dialects;
 mod disconnect;
 mod docs;
@@ -24,3 +25,4 @@ mod tenants;
 mod ticket;
 mod ticket_program;
 mod tools;
+mod watched;
