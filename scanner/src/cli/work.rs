@@ -4,6 +4,7 @@ use super::End;
 use super::scan::{RESERVE, owner};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::metrics::{Port, PortArgs};
 use crate::scan::bells::{Bells, MemoryBells, NoBells, RedisBells};
 use crate::scan::egress::Bounds;
 use crate::scan::scheduler::Scheduler;
@@ -21,9 +22,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Connections to the database that a worker uses beside one for each slot.
 const SPARE_CONNECTIONS: u32 = 2;
 
-/// How work is handed over.
+/// How work is handed over, and shown.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Handing {
+    #[command(flatten)]
+    metrics: PortArgs,
     /// Ring for scans through this Redis, so that they begin at once; without it workers look every two seconds
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     redis_url: Option<String>,
@@ -144,6 +147,8 @@ struct Made {
     clock: Clock,
     owner: String,
     stop: StopCord,
+    /// Where metrics are shown, as long as this is held.
+    port: Option<Port>,
 }
 
 impl Made {
@@ -153,6 +158,7 @@ impl Made {
         running: Option<&Running>,
         in_one_process: bool,
     ) -> Result<Self> {
+        let port = handing.metrics.open().await?;
         let clock = Clock::system();
         let slots = running.map_or(1, |it| u32::from(it.slots));
         let owner = owner();
@@ -162,7 +168,7 @@ impl Made {
             None => Arc::new(NoBells),
         };
         let tenants = settings.open_tenants(slots + SPARE_CONNECTIONS, clock.clone()).await?;
-        Ok(Self { tenants: Arc::new(tenants), bells, clock, owner, stop: StopCord::default() })
+        Ok(Self { tenants: Arc::new(tenants), bells, clock, owner, stop: StopCord::default(), port })
     }
 
     fn worker(&self, settings: &Settings, handing: &Handing, running: &Running) -> Result<Arc<Worker>> {
@@ -211,6 +217,9 @@ impl Made {
         work: impl Future<Output = ()>,
     ) -> Result<End> {
         let mut told = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+        if let Some(port) = &self.port {
+            settings.remark(&format!("Metrics are at http://{}/metrics.", port.address()));
+        }
         settings.remark(&format!("{what} at work; Ctrl-C or SIGTERM ends it."));
         let stop = self.stop.clone();
         let pulling = async {

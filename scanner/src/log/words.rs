@@ -21,12 +21,14 @@ pub(super) const MESSAGES: &[&str] = &[
     "gave back",
     "leads",
     "lease ran out",
+    "no bells",
     "panicked",
     "quarantined",
     "renewed the access",
     "sending a ticket",
     "settled",
     "shutting down",
+    "the way to the bells broke",
     "took a scan",
 ];
 

@@ -80,8 +80,8 @@ pub fn bell_answered() {
 }
 
 /// What was in the queue and is no bell.
-pub fn bell_was_garbage() {
-    names::BELLS_GARBAGE.count(1, []);
+pub fn bells_were_garbage(thrown_away: u64) {
+    names::BELLS_GARBAGE.count(thrown_away, []);
 }
 
 // --- A worker ---

@@ -20,7 +20,7 @@ fn all_of_it(tool: &str) {
     bells_outstanding(4);
     bells_rung(5);
     bell_answered();
-    bell_was_garbage();
+    bells_were_garbage(1);
     slots(4);
     drop(under_way());
     worker_restarted();

@@ -106,10 +106,16 @@ impl Scanner {
         // The program may end after this, and what a refresh brings is not to be lost.
         refreshes.ended().await;
         let Ok(read) = read else { return self.panicked(&claim).await };
-        let Some(outcome) = self.outcome(&claim, read) else { return Ok(None) };
+        let Some(outcome) = self.outcome(&claim, read) else {
+            tracing::warn!(%scan, epoch = claim.epoch, "fenced");
+            return Ok(None);
+        };
         failpoint!("read");
         match self.while_away(|| self.store.settle(&claim, &outcome)).await {
-            Err(StoreError::Fenced) => return Ok(None),
+            Err(StoreError::Fenced) => {
+                tracing::warn!(%scan, epoch = claim.epoch, "fenced");
+                return Ok(None);
+            }
             settled => settled?,
         }
         span.record("state", outcome.state.word());

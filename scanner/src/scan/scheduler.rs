@@ -5,11 +5,12 @@ use super::bells::{Bells, MOST};
 use super::schedule::Schedule;
 use super::watch::StopCord;
 use crate::clock::Clock;
-use crate::store::{Due, Firing, Planned, StoreError, Tenants, random_id};
+use crate::metrics;
+use crate::store::{Due, Firing, Planned, State, StoreError, Tenants, random_id};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// What only one process does.
@@ -24,6 +25,8 @@ const TENANTS_A_TICK: i64 = 200;
 const SCHEDULES_AT_A_TIME: i64 = 500;
 /// Tenants that are rung for in a tick.
 const RUNG_A_TICK: i64 = 500;
+/// How often it is counted how scans stand.
+const COUNTED_EVERY: TimeDelta = TimeDelta::seconds(15);
 /// A bell that was not answered for so long is rung again, although nothing says that it was lost.
 const FORGOTTEN: TimeDelta = TimeDelta::minutes(5);
 
@@ -40,6 +43,10 @@ pub struct Scheduler {
     rung: HashMap<Uuid, (i64, DateTime<Utc>)>,
     /// The tenant that was rung for last.
     after: Uuid,
+    leads: bool,
+    bells_are_away: bool,
+    /// When it was last counted how scans stand.
+    counted_at: Option<DateTime<Utc>>,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -64,7 +71,19 @@ impl Scheduler {
         per_tenant: i64,
         stop: StopCord,
     ) -> Self {
-        Self { tenants, bells, clock, owner, per_tenant, stop, rung: HashMap::new(), after: Uuid::nil() }
+        Self {
+            tenants,
+            bells,
+            clock,
+            owner,
+            per_tenant,
+            stop,
+            rung: HashMap::new(),
+            after: Uuid::nil(),
+            leads: false,
+            bells_are_away: false,
+            counted_at: None,
+        }
     }
 
     /// Ticks until the cord is pulled.
@@ -73,7 +92,11 @@ impl Scheduler {
         while self.may_go_on_after(pause).await {
             pause = match self.tick_if_leading().await {
                 Ok(Some(_)) => TICK,
-                Ok(None) | Err(_) => BACK_OFF,
+                Ok(None) => BACK_OFF,
+                Err(_) => {
+                    tracing::warn!("database is away");
+                    BACK_OFF
+                }
             };
         }
         // Fails only while the database is away, and then the lead runs out by itself.
@@ -89,11 +112,36 @@ impl Scheduler {
     }
 
     async fn tick_if_leading(&mut self) -> Result<Option<Ticked>, StoreError> {
-        if !self.tenants.dispatch.lead(JOB, &self.owner, LEAD).await? {
+        let leads = self.tenants.dispatch.lead(JOB, &self.owner, LEAD).await?;
+        if leads && !self.leads {
+            tracing::info!("leads");
             self.rung.clear();
+        }
+        self.leads = leads;
+        metrics::leading(leads);
+        if !leads {
             return Ok(None);
         }
-        self.tick().await.map(Some)
+        let began = Instant::now();
+        let ticked = self.tick().await?;
+        metrics::ticked(began.elapsed());
+        self.count_now_and_then().await?;
+        Ok(Some(ticked))
+    }
+
+    /// How scans stand, for who looks on.
+    async fn count_now_and_then(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        if self.counted_at.is_some_and(|at| now - at < COUNTED_EVERY) {
+            return Ok(());
+        }
+        self.counted_at = Some(now);
+        let standing = self.tenants.dispatch.standing().await?;
+        let count = |state: &State| (*state, standing.by_state.get(state).copied().unwrap_or(0));
+        metrics::scans(&State::ALL.iter().filter(|state| !state.is_over()).map(count).collect::<Vec<_>>());
+        let waited = standing.oldest_due.map(|oldest| standing.now - oldest);
+        metrics::oldest_due(waited.and_then(|it| it.to_std().ok()).unwrap_or_default());
+        Ok(())
     }
 
     /// One round: opens what is due, then rings. Whether this process leads is for who calls to know.
@@ -113,13 +161,17 @@ impl Scheduler {
             let firings: Vec<_> = due.iter().filter_map(|planned| firing(planned, now)).collect();
             fired += store.fire(&firings).await?;
         }
+        if fired > 0 {
+            tracing::debug!(scans = fired, "fired");
+        }
+        metrics::fired(fired);
         Ok(fired)
     }
 
     /// Rings for scans that are due, the first of every tenant before the second of any.
     async fn ring(&mut self) -> Result<usize, StoreError> {
         // Where bells are away, workers look.
-        let Ok(outstanding) = self.bells.outstanding().await else { return Ok(0) };
+        let Some(outstanding) = self.outstanding().await else { return Ok(0) };
         let now = self.clock.now();
         if outstanding == 0 {
             // All were taken, or all were lost; a second bell for what was taken does no harm.
@@ -131,8 +183,13 @@ impl Scheduler {
             return Ok(0);
         }
         let mut due = self.tenants.dispatch.lapsed(RUNG_A_TICK).await?;
-        due.extend(self.due_in_turn().await?);
-        due.retain(|due| self.rung.get(&due.id).is_none_or(|(epoch, _)| *epoch != due.epoch));
+        due.retain(|due| self.is_news(due));
+        for lapsed in &due {
+            tracing::warn!(scan = %lapsed.id, epoch = lapsed.epoch, "lease ran out");
+        }
+        metrics::leases_expired(due.len() as u64);
+        let in_turn = self.due_in_turn().await?;
+        due.extend(in_turn.into_iter().filter(|due| self.is_news(due)));
         due.truncate(room);
         let ids: Vec<_> = due.iter().map(|due| due.id).collect();
         if ids.is_empty() {
@@ -141,6 +198,24 @@ impl Scheduler {
         let rung = self.bells.ring(&ids).await.unwrap_or(0);
         self.rung.extend(due.iter().take(rung).map(|due| (due.id, (due.epoch, now))));
         Ok(rung)
+    }
+
+    /// Whether nobody was rung for this claim of it.
+    fn is_news(&self, due: &Due) -> bool {
+        self.rung.get(&due.id).is_none_or(|(epoch, _)| *epoch != due.epoch)
+    }
+
+    /// How many bells were not taken yet; `None` where there are none to be had.
+    async fn outstanding(&mut self) -> Option<usize> {
+        let outstanding = self.bells.outstanding().await.ok();
+        match (outstanding.is_none(), self.bells_are_away) {
+            (true, false) => tracing::warn!("bells are away"),
+            (false, true) => tracing::info!("bells are back"),
+            _ => {}
+        }
+        self.bells_are_away = outstanding.is_none();
+        metrics::bells_outstanding(outstanding.unwrap_or(0) as u64);
+        outstanding
     }
 
     /// What is due of the tenants whose turn it is.

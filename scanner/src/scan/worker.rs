@@ -4,8 +4,9 @@
 use super::Scanner;
 use super::bells::{Answerer, Bells};
 use super::watch::StopCord;
+use crate::metrics;
 use crate::store::{Outcome, StoreError, Tenants, random_id};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -56,6 +57,7 @@ impl Worker {
 
     /// Works until the cord is pulled; then scans stop after the page that is being kept and go back to the queue.
     pub async fn run(self: Arc<Self>) {
+        metrics::slots(self.places as u64);
         let this = self.clone();
         let answer: Answerer = Arc::new(move |scan| {
             let this = this.clone();
@@ -65,6 +67,7 @@ impl Worker {
             async { tokio::join!(self.bells.answer(self.places, answer, self.stop.clone()), self.look()) };
         let too_long = async {
             self.stop.pulled().await;
+            tracing::info!("shutting down");
             self.scanner.clock.sleep(GRACE).await;
         };
         tokio::select! {
@@ -85,9 +88,12 @@ impl Worker {
         let mut running = JoinSet::new();
         let mut pause = Duration::ZERO;
         while self.may_go_on_after(pause).await {
-            let found = self.found(self.slots.available_permits()).await;
-            let found = found.unwrap_or_default();
-            pause = if !found.is_empty() { AT_ONCE } else { self.until_next_look() };
+            let found = self.found(self.slots.available_permits()).await.unwrap_or_else(|_| {
+                tracing::warn!("database is away");
+                vec![]
+            });
+            metrics::looked(found.len() as u64);
+            pause = if found.is_empty() { self.until_next_look() } else { AT_ONCE };
             for scan in found {
                 let Ok(slot) = self.slots.clone().try_acquire_owned() else { break };
                 let this = self.clone();
@@ -139,7 +145,10 @@ impl Worker {
 
     /// Runs a scan if it is there to be run.
     async fn take(&self, scan: Uuid, slot: OwnedSemaphorePermit) {
-        let _ = self.run_one(scan).await;
+        if self.run_one(scan).await.is_err() {
+            // Its lease will run out, and whoever takes it up then goes on from the last page.
+            tracing::warn!(%scan, "database is away");
+        }
         drop(slot);
     }
 
@@ -158,10 +167,12 @@ impl Worker {
 
     /// Whatever has not stopped goes back to the queue; who still writes for it is fenced out.
     async fn give_back(&self) {
-        let tenants: Vec<_> = self.under_way().values().copied().collect();
+        let mut given_back = 0;
+        let tenants: BTreeSet<_> = self.under_way().values().copied().collect();
         for tenant in tenants {
-            let _ = self.tenants.store(tenant).give_back(&self.scanner.owner).await;
+            given_back += self.tenants.store(tenant).give_back(&self.scanner.owner).await.unwrap_or(0);
         }
+        tracing::warn!(scans = given_back, "gave back");
     }
 
     fn under_way(&self) -> MutexGuard<'_, BTreeMap<Uuid, Uuid>> {

@@ -78,10 +78,12 @@ impl Scans for Engine {
 
     async fn claim(&self, scan: Uuid, claiming: &Claiming<'_>) -> Result<Option<Claim>> {
         let mut tx = self.write().await?;
-        let claim = match tx.quarantine(scan, claiming).await? {
-            true => None,
-            false => tx.claim(scan, claiming).await?,
-        };
+        if tx.quarantine(scan, claiming).await? {
+            tx.commit().await?;
+            noticed_quarantine(scan);
+            return Ok(None);
+        }
+        let claim = tx.claim(scan, claiming).await?;
         tx.commit().await?;
         Ok(claim)
     }
@@ -143,6 +145,9 @@ impl Scans for Engine {
         };
         tx.settle(claim, &outcome).await?;
         tx.commit().await?;
+        if given_up {
+            noticed_quarantine(claim.scan);
+        }
         Ok(state)
     }
 
@@ -243,6 +248,11 @@ impl Scans for Engine {
         ));
         Ok(row.bind(tx.tenant).bind(connection).fetch_optional(tx.rows()).await?)
     }
+}
+
+fn noticed_quarantine(scan: Uuid) {
+    crate::metrics::quarantined();
+    tracing::error!(%scan, "quarantined");
 }
 
 fn held_or_fenced(held: u64) -> Result<()> {

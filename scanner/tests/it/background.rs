@@ -76,7 +76,7 @@ impl World {
             disconnected_at: None,
         };
         let sealed: Vec<u8> = std::iter::once(1).chain(std::iter::repeat_n(0, 99)).collect();
-        let stream = Stream { name: "stream".into(), ..stream() };
+        let stream = Stream { name: "stream".into() };
         self.store().add_connection(&connection, &sealed, &[stream]).await.unwrap();
         connection.id
     }
@@ -114,10 +114,6 @@ impl World {
         };
         self.store().fire(&due.into_iter().map(firing).collect::<Vec<_>>()).await.unwrap()
     }
-}
-
-fn stream() -> Stream {
-    twinflow_connectors::find("github").unwrap().stream("acme/shop").unwrap()
 }
 
 fn ended(state: State) -> Outcome {

@@ -1,7 +1,7 @@
 //! Bells within one process. Nothing is kept: rows are the truth, and a new process looks for them first thing.
 
 use super::crew::Crew;
-use super::{Answerer, BellError, Bells, Counted, Counters, MOST, count};
+use super::{Answerer, BellError, Bells, Counted, Counters, MOST};
 use crate::scan::watch::StopCord;
 use apalis::prelude::{MemorySink, MemoryStorage, MemoryStorageError, Task, TaskBuilder, WorkerBuilder};
 use futures::stream::{self, StreamExt as _};
@@ -57,7 +57,7 @@ impl Bells for MemoryBells {
 
     async fn ring(&self, scans: &[Uuid]) -> Result<usize, BellError> {
         let rung = scans.iter().take_while(|scan| self.rope.try_send(**scan).is_ok()).count();
-        count(&self.counters.rung, rung);
+        self.counters.rang(rung);
         Ok(rung)
     }
 
@@ -68,7 +68,7 @@ impl Bells for MemoryBells {
         let worker = WorkerBuilder::new("memory").backend(storage).layer(crew.limit());
         let worker = worker.build(move |scan: Uuid| {
             let (crew, counters) = (ours.clone(), counters.clone());
-            let done = async move { count(&counters.answered, 1) };
+            let done = async move { counters.answered_one() };
             crew.take(Uuid::new_v4().to_string(), scan, done)
         });
         let stop = crew.stop.clone();
@@ -76,8 +76,8 @@ impl Bells for MemoryBells {
             stop.pulled().await;
             std::io::Result::Ok(())
         };
-        if let Err(error) = worker.run_until(pulled).await {
-            tracing::error!(%error, "bells in memory fell silent; scans are found by looking");
+        if worker.run_until(pulled).await.is_err() {
+            tracing::error!("the way to the bells broke");
             crew.stop.pulled().await;
         }
         crew.idle().await;

@@ -14,6 +14,7 @@ pub use self::none::NoBells;
 pub use self::redis::{Pace, RedisBells};
 
 use super::watch::StopCord;
+use crate::metrics;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,6 +76,28 @@ struct Counters {
 }
 
 impl Counters {
+    fn rang(&self, bells: usize) {
+        let bells = u64::try_from(bells).unwrap_or(u64::MAX);
+        self.rung.fetch_add(bells, Ordering::Relaxed);
+        metrics::bells_rung(bells);
+    }
+
+    fn answered_one(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        metrics::bell_answered();
+    }
+
+    fn threw_away(&self, garbage: usize) {
+        let garbage = u64::try_from(garbage).unwrap_or(u64::MAX);
+        self.garbage.fetch_add(garbage, Ordering::Relaxed);
+        metrics::bells_were_garbage(garbage);
+    }
+
+    fn restarted(&self) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+        metrics::worker_restarted();
+    }
+
     fn read(&self) -> Counted {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counted {
@@ -84,8 +107,4 @@ impl Counters {
             restarts: of(&self.restarts),
         }
     }
-}
-
-fn count(counter: &AtomicU64, more: usize) {
-    counter.fetch_add(u64::try_from(more).unwrap_or(u64::MAX), Ordering::Relaxed);
 }

@@ -3,8 +3,8 @@
 
 use super::RedisBells;
 use super::queue::{QUEUE, Queue};
+use crate::scan::bells::BellError;
 use crate::scan::bells::crew::Crew;
-use crate::scan::bells::{BellError, count};
 use apalis::prelude::{BackendExt as _, Codec, Event, EventListenerExt as _, TaskId, WorkerBuilder};
 use apalis_redis::{Config, RedisStorage};
 use futures::FutureExt as _;
@@ -31,15 +31,15 @@ pub(super) async fn until_stopped(bells: &RedisBells, crew: &Arc<Crew>) {
             Ok(queue) => {
                 gone = Some(name.clone());
                 // apalis has an `unreachable!` on the way.
-                let lived = AssertUnwindSafe(live(bells, crew, &queue, &name)).catch_unwind().await;
+                let _ = AssertUnwindSafe(live(bells, crew, &queue, &name)).catch_unwind().await;
                 crew.adopt();
                 if crew.is_stopping() {
                     break;
                 }
-                count(&bells.counters.restarts, 1);
-                tracing::warn!(panicked = lived.is_err(), "the way to the bells broke");
+                bells.counters.restarted();
+                tracing::warn!("the way to the bells broke");
             }
-            Err(error) => tracing::debug!(%error, "no bells"),
+            Err(_) => tracing::debug!("no bells"),
         }
         bells.away.store(true, Ordering::Relaxed);
         if began.elapsed() > bells.pace.heartbeat {
@@ -61,7 +61,7 @@ pub(super) async fn until_stopped(bells: &RedisBells, crew: &Arc<Crew>) {
 async fn prepare(bells: &RedisBells, crew: &Crew, gone: Option<&str>) -> Result<Queue, BellError> {
     // Its own connection, so that no other command stands between a worker and its heartbeat.
     let queue = Queue::new(bells.client.clone(), bells.pace.response)?;
-    count(&bells.counters.garbage, queue.mend(gone, &crew.busy()).await?);
+    bells.counters.threw_away(queue.mend(gone, &crew.busy()).await?);
     Ok(queue)
 }
 
@@ -124,7 +124,11 @@ impl Handler {
         let (heard, id) = (bells.clone(), bell.clone());
         let forget = async move {
             let counters = &heard.counters;
-            count(if scan.is_some() { &counters.answered } else { &counters.garbage }, 1);
+            if scan.is_some() {
+                counters.answered_one()
+            } else {
+                counters.threw_away(1)
+            }
             if let Ok(queue) = heard.queue() {
                 // If that fails it rings once more, for nothing.
                 let _ = queue.forget(&name, &id).await;

@@ -4,7 +4,7 @@ mod hear;
 mod queue;
 
 use super::crew::Crew;
-use super::{Answerer, BellError, Bells, Counted, Counters, count};
+use super::{Answerer, BellError, Bells, Counted, Counters};
 use crate::scan::watch::StopCord;
 use queue::Queue;
 use redis::Client;
@@ -112,7 +112,7 @@ impl RedisBells {
             due
         };
         if due {
-            count(&self.counters.garbage, self.queue()?.mend(None, &[]).await?);
+            self.counters.threw_away(self.queue()?.mend(None, &[]).await?);
         }
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Bells for RedisBells {
             self.queue()?.ring(scans).await
         };
         let rung = self.noted(ring.await)?;
-        count(&self.counters.rung, rung);
+        self.counters.rang(rung);
         Ok(rung)
     }
 
