@@ -5,6 +5,7 @@ use super::bells::{Bells, MOST};
 use super::schedule::Schedule;
 use super::watch::StopCord;
 use crate::clock::Clock;
+use crate::failpoint::failpoint;
 use crate::metrics;
 use crate::store::{Due, Firing, Planned, State, StoreError, Tenants, random_id};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -147,6 +148,9 @@ impl Scheduler {
     /// One round: opens what is due, then rings. Whether this process leads is for who calls to know.
     pub async fn tick(&mut self) -> Result<Ticked, StoreError> {
         let fired = self.fire().await?;
+        if fired > 0 {
+            failpoint!("opened");
+        }
         let rung = self.ring().await?;
         Ok(Ticked { fired, rung })
     }
@@ -196,6 +200,7 @@ impl Scheduler {
             return Ok(0);
         }
         let rung = self.bells.ring(&ids).await.unwrap_or(0);
+        failpoint!("rung");
         self.rung.extend(due.iter().take(rung).map(|due| (due.id, (due.epoch, now))));
         Ok(rung)
     }

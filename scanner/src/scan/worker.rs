@@ -4,6 +4,7 @@
 use super::Scanner;
 use super::bells::{Answerer, Bells};
 use super::watch::StopCord;
+use crate::failpoint::failpoint;
 use crate::metrics;
 use crate::store::{Outcome, StoreError, Tenants, random_id};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +78,7 @@ impl Worker {
     }
 
     async fn answer(&self, scan: Uuid) {
+        failpoint!("fetched");
         // Closed by nobody.
         if let Ok(slot) = self.slots.clone().acquire_owned().await {
             self.take(scan, slot).await;
