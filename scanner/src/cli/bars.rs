@@ -1,8 +1,8 @@
-//! A progress bar per stream, on a terminal; a line per stream when it has ended, elsewhere.
+//! A progress bar per stream, on a terminal; a line per stream when it has ended, elsewhere. `scans watch` draws them, too.
 
 use super::format;
 use crate::scan::watch::{Doing, Progress, Watch};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +17,18 @@ pub(crate) struct Bars {
 impl Bars {
     pub(crate) fn new() -> Self {
         Self { all: MultiProgress::new(), bars: Mutex::default(), terminal: std::io::stderr().is_terminal() }
+    }
+
+    /// On standard output, if that is a terminal.
+    pub(crate) fn of_output() -> Option<Self> {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
+        std::io::stdout().is_terminal().then(|| Self { all, bars: Mutex::default(), terminal: true })
+    }
+
+    /// Puts this text beside a stream.
+    pub(crate) fn draw(&self, connection: &str, stream: &str, line: String, ended: bool) {
+        let bar = self.bar(connection, stream);
+        if ended { bar.finish_with_message(line) } else { bar.set_message(line) }
     }
 
     fn bar(&self, connection: &str, stream: &str) -> ProgressBar {
@@ -43,8 +55,7 @@ impl Watch for Bars {
             }
             return;
         }
-        let bar = self.bar(connection, stream);
-        if ended { bar.finish_with_message(line) } else { bar.set_message(line) }
+        self.draw(connection, stream, line, ended);
     }
 }
 

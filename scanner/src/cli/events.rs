@@ -107,7 +107,7 @@ async fn copy(
 }
 
 /// A day, a moment, or an age.
-fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+pub(super) fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
         return Ok(moment.with_timezone(&Utc));
     }

@@ -1,6 +1,7 @@
 //! `twinflow scan`
 
 use super::bars::Bars;
+use super::connections::Standing;
 use super::{End, format, scans};
 use crate::config::{Opened, Settings};
 use crate::metrics;
@@ -57,9 +58,11 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     let opened = settings.open().await?;
     let wanted = wanted(&opened, &args.connections).await?;
     if wanted.is_empty() && !args.json {
-        format::print(
-            "No connections yet. Add one with `twinflow connect`; `twinflow connect --help` lists the tools.",
-        )?;
+        let none = opened.store.connections().await?.is_empty();
+        format::print(match none {
+            true => "No connections yet. Add one with `twinflow connect`; `twinflow connect --help` lists the tools.",
+            false => "Every connection is paused or disconnected; `twinflow connections` lists them.",
+        })?;
         return Ok(End::Done);
     }
     if args.background {
@@ -148,16 +151,18 @@ async fn resting(opened: &Opened, wanted: Vec<Connection>) -> Result<(Vec<Scan>,
     Ok((resting, due))
 }
 
+/// The ones that are named; otherwise all that are neither over nor paused by a person.
 async fn wanted(opened: &Opened, names: &[String]) -> Result<Vec<Connection>> {
+    let standing = Standing::load(&*opened.store).await?;
     if names.is_empty() {
         let all = opened.store.connections().await?;
-        return Ok(all.into_iter().filter(|it| it.disconnected_at.is_none()).collect());
+        return Ok(all.into_iter().filter(|it| standing.refusal(it.id).is_none()).collect());
     }
     let mut wanted = vec![];
     for name in names.iter().collect::<BTreeSet<_>>() {
         let connection = opened.store.connection(name).await?;
-        if connection.disconnected_at.is_some() {
-            bail!("{name:?} is disconnected; connect it again with `twinflow connect {}`", connection.tool);
+        if let Some(why) = standing.refusal(connection.id) {
+            bail!(why);
         }
         wanted.push(connection);
     }

@@ -156,7 +156,7 @@ impl TenantTx {
         let fenced = sqlx::query(
             "UPDATE scans SET epoch = epoch + 1, state = $3, reasons = $4, finished_at = $5, owner = NULL,
                  lease_until = NULL
-             WHERE tenant_id = $1 AND connection_id = $2 AND state IN ('queued', 'running')",
+             WHERE tenant_id = $1 AND connection_id = $2 AND state IN ('queued', 'running', 'waiting', 'quarantined')",
         )
         .bind(self.tenant)
         .bind(connection)

@@ -7,6 +7,12 @@ use std::time::Duration;
 use twinflow_connectors::{Activity, Case, Cursor, Event, Kind, Named, Stage, Sweep, Withdrawn};
 use uuid::Uuid;
 
+/// Later than every time a connector believes; what is due then waits for a person.
+pub(crate) const FAR: DateTime<Utc> = match DateTime::from_timestamp(7_258_118_400, 0) {
+    Some(year_2200) => year_2200,
+    None => DateTime::UNIX_EPOCH,
+};
+
 /// One tool of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct Connection {
@@ -246,6 +252,10 @@ pub struct Scan {
     /// Who runs it.
     pub owner: Option<String>,
     pub error: Option<ErrorClass>,
+    /// What a backfill reads again: what changed from here on.
+    pub since: Option<DateTime<Utc>>,
+    /// And up to there, if not up to now.
+    pub upto: Option<DateTime<Utc>>,
     /// What happened and what to do, a sentence each.
     #[sqlx(json)]
     pub reasons: Vec<String>,
@@ -256,6 +266,13 @@ pub struct Scan {
     pub events_read: i64,
     pub events_new: i64,
     pub waited_ms: i64,
+}
+
+impl Scan {
+    /// Whether its connection rests, and it waits for a person to wake that.
+    pub fn rests(&self) -> bool {
+        self.state == State::Waiting && self.due_at >= FAR
+    }
 }
 
 /// A worker's right to write for a scan. It ends when another worker's epoch is higher.

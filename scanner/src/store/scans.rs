@@ -49,6 +49,8 @@ pub trait Scans {
 #[derive(Clone, Debug, Default)]
 pub struct WantedScans {
     pub connection: Option<Uuid>,
+    /// From this id to that one.
+    pub ids: Option<(Uuid, Uuid)>,
     /// Any of these; all, where there are none.
     pub states: Vec<State>,
     pub error: Option<ErrorClass>,

@@ -4,8 +4,8 @@
 use super::{Engine, TenantTx};
 use crate::failpoint::failpoint;
 use crate::store::{
-    Asked, Claim, Connection, FollowedStream, Kept, KnownCase, Ledger, LoggedEvent, Names, Purged, Result,
-    Store, StoreError, Tally, Wanted, event_id, withdrawn_id,
+    Asked, Claim, Connection, FAR, FollowedStream, Kept, KnownCase, Ledger, LoggedEvent, Names, Purged,
+    Result, Store, StoreError, Tally, Wanted, event_id, withdrawn_id,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -535,9 +535,3 @@ impl TenantTx {
 
 /// Sooner than every event: nothing is before 1970.
 const FIRST: (DateTime<Utc>, i32, Uuid) = (DateTime::UNIX_EPOCH, i32::MIN, Uuid::nil());
-
-/// Later than every time a connector believes.
-pub(super) const FAR: DateTime<Utc> = match DateTime::from_timestamp(7_258_118_400, 0) {
-    Some(year_2200) => year_2200,
-    None => DateTime::UNIX_EPOCH,
-};

@@ -23,7 +23,7 @@ macro_rules! scans {
     ($which:literal) => {
         concat!(
             "SELECT s.id, s.connection_id, c.name AS connection, c.tool, s.state, s.rank, s.created_at, s.due_at,
-             s.started_at, s.finished_at, s.until, s.attempts, s.crashes, s.tries, s.owner, s.error, s.reasons,
+             s.started_at, s.finished_at, s.until, s.attempts, s.crashes, s.tries, s.owner, s.error, s.since, s.upto, s.reasons,
              CAST(coalesce(sum(t.pages), 0) AS bigint) AS pages,
              CAST(coalesce(sum(t.requests), 0) AS bigint) AS requests,
              CAST(coalesce(sum(t.cases), 0) AS bigint) AS cases,
@@ -35,7 +35,8 @@ macro_rules! scans {
             ") s JOIN connections c ON c.tenant_id = s.tenant_id AND c.id = s.connection_id
          LEFT JOIN scan_streams t ON t.tenant_id = s.tenant_id AND t.scan_id = s.id
          GROUP BY s.tenant_id, s.id, s.connection_id, c.name, c.tool, s.state, s.rank, s.created_at, s.due_at,
-             s.started_at, s.finished_at, s.until, s.attempts, s.crashes, s.tries, s.owner, s.error, s.reasons
+             s.started_at, s.finished_at, s.until, s.attempts, s.crashes, s.tries, s.owner, s.error, s.since, s.upto,
+             s.reasons
          ORDER BY s.created_at DESC, s.id"
         )
     };
@@ -218,12 +219,13 @@ impl Scans for Engine {
             " AND ($2 IS NULL OR connection_id = $2) AND ($3 = '' OR $3 LIKE '%,' || state || ',%')
               AND ($4 IS NULL OR error = $4) AND ($5 IS NULL OR created_at >= $5)
               AND ($6 IS NULL OR created_at < $6 OR (created_at = $6 AND id > $7))
-              ORDER BY created_at DESC, id LIMIT $8"
+              AND ($8 IS NULL OR (id >= $8 AND id <= $9))
+              ORDER BY created_at DESC, id LIMIT $10"
         ));
-        let (before, last) = wanted.after.unzip();
+        let ((before, last), (low, high)) = (wanted.after.unzip(), wanted.ids.unzip());
         let rows = rows.bind(tx.tenant).bind(wanted.connection).bind(states);
         let rows = rows.bind(wanted.error.map(ErrorClass::word)).bind(wanted.since).bind(before).bind(last);
-        Ok(rows.bind(wanted.limit).fetch_all(tx.rows()).await?)
+        Ok(rows.bind(low).bind(high).bind(wanted.limit).fetch_all(tx.rows()).await?)
     }
 
     async fn scan(&self, scan: Uuid) -> Result<Option<Scan>> {

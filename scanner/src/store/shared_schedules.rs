@@ -1,7 +1,7 @@
 //! The statements of schedules, which both engines accept. Compiled twice, as `shared.rs` is; `super` is the engine.
 
 use super::{Engine, TenantTx};
-use crate::store::{Firing, Outcome, Planned, Result, Schedules, State};
+use crate::store::{FAR, Firing, Outcome, Planned, Result, Schedules, State};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
@@ -58,7 +58,7 @@ impl Schedules for Engine {
         )
         .bind(tx.tenant)
         .bind(connection)
-        .bind(super::shared::FAR)
+        .bind(FAR)
         .bind(Json([RESTS]))
         .execute(tx.rows())
         .await?;
@@ -85,7 +85,7 @@ impl Schedules for Engine {
         .bind(connection)
         .bind(tx.now)
         .bind(Json([""; 0]))
-        .bind(super::shared::FAR)
+        .bind(FAR)
         .execute(tx.rows())
         .await?;
         tx.commit().await?;

@@ -1,12 +1,12 @@
-//! `twinflow connections`
+//! `twinflow connections list`
 
-use super::{End, format};
-use crate::clock::Clock;
-use crate::config::Settings;
-use crate::store::Connection;
+use super::super::{End, format};
+use super::schedule::wall;
+use crate::store::{Connection, Planned, Store};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -20,6 +20,7 @@ struct Shown {
     #[serde(flatten)]
     connection: Connection,
     streams: Vec<Stream>,
+    schedule: Option<Planned>,
 }
 
 #[derive(Serialize)]
@@ -32,8 +33,9 @@ struct Stream {
     unfinished: bool,
 }
 
-pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
-    let store = settings.open_store(Clock::system()).await?;
+pub(super) async fn run(store: &dyn Store, args: &Args) -> Result<End> {
+    let planned = store.planned().await?.into_iter();
+    let mut planned: BTreeMap<_, _> = planned.map(|planned| (planned.connection_id, planned)).collect();
     let mut shown = vec![];
     for connection in store.connections().await? {
         let streams = store.streams(connection.id).await?.into_iter().map(|followed| Stream {
@@ -42,7 +44,8 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
             read_up_to: followed.cursor.mark,
             unfinished: followed.cursor.sweep.is_some(),
         });
-        shown.push(Shown { streams: streams.collect(), connection });
+        let schedule = planned.remove(&connection.id);
+        shown.push(Shown { streams: streams.collect(), connection, schedule });
     }
     if args.json {
         format::json(&shown)?;
@@ -57,13 +60,10 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
 }
 
 fn print(shown: &[Shown]) -> Result<()> {
-    let mut table = format::table(["NAME", "TOOL", "ACCOUNT", "STREAM", "CASES", "READ UP TO"]);
-    for Shown { connection, streams } in shown {
-        let state = match (connection.disconnected_at, &connection.paused) {
-            (Some(_), _) => " (disconnected)",
-            (None, Some(_)) => " (paused)",
-            (None, None) => "",
-        };
+    let heading = ["NAME", "TOOL", "ACCOUNT", "STREAM", "CASES", "READ UP TO", "SCHEDULE", "NEXT"];
+    let mut table = format::table(heading);
+    for Shown { connection, streams, schedule } in shown {
+        let (spec, next) = when(connection, schedule.as_ref());
         for stream in streams {
             let upto = stream.read_up_to.map_or("nothing yet".to_owned(), format::moment);
             let more = if stream.unfinished { " (a scan is unfinished)" } else { "" };
@@ -73,7 +73,9 @@ fn print(shown: &[Shown]) -> Result<()> {
                 connection.account_name.clone(),
                 stream.name.clone(),
                 stream.cases.to_string(),
-                format!("{upto}{more}{state}"),
+                format!("{upto}{more}"),
+                spec.clone(),
+                next.clone(),
             ]);
         }
     }
@@ -84,4 +86,19 @@ fn print(shown: &[Shown]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Its schedule, and when it is due next.
+fn when(connection: &Connection, schedule: Option<&Planned>) -> (String, String) {
+    if connection.disconnected_at.is_some() {
+        return (String::new(), "(disconnected)".to_owned());
+    }
+    let Some(schedule) = schedule else { return (String::new(), String::new()) };
+    let next = match schedule.next_at {
+        _ if connection.paused.is_some() => "(paused)".to_owned(),
+        _ if schedule.paused_at.is_some() => "(paused by hand)".to_owned(),
+        None => "never".to_owned(),
+        Some(next) => wall(next, &schedule.zone),
+    };
+    (schedule.spec.clone(), next)
 }
