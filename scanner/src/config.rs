@@ -12,11 +12,15 @@ use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use twinflow_vault::{KeyId, KeySet, KeySource, SourceError, Vault};
 use uuid::Uuid;
 
 /// The one tenant of the embedded default.
 const EMBEDDED_TENANT: Uuid = Uuid::from_u128(1);
+
+/// Before a server that was away is tried again.
+const BETWEEN_TRIES: Duration = Duration::from_secs(2);
 
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
@@ -165,14 +169,31 @@ impl Settings {
         store::open_embedded(&file, tenant, clock).await.map_err(|error| about_the_file(&file, error))
     }
 
-    /// The database as workers and schedulers see it, over so many connections beside a few to find work by.
-    pub async fn open_tenants(&self, connections: u32, clock: Clock) -> Result<Tenants> {
-        if let Some(url) = &self.database_url {
-            return Tenants::of_server(url, connections).await.map_err(about_the_server);
+    /// The database as workers and schedulers see it, over so many connections beside a few to find work by. A server
+    /// that is away is waited for: `waiting` is told so, once.
+    pub async fn open_tenants(
+        &self,
+        connections: u32,
+        clock: Clock,
+        waiting: impl FnOnce() + Send,
+    ) -> Result<Tenants> {
+        let Some(url) = &self.database_url else {
+            let file = self.make_database_file()?;
+            let opened = Tenants::embedded(&file, EMBEDDED_TENANT, clock).await;
+            return opened.map_err(|error| about_the_file(&file, error));
+        };
+        let mut waiting = Some(waiting);
+        loop {
+            match Tenants::of_server(url, connections).await {
+                Err(StoreError::Busy(_)) => {
+                    if let Some(waiting) = waiting.take() {
+                        waiting();
+                    }
+                    clock.sleep(BETWEEN_TRIES).await;
+                }
+                opened => return opened.map_err(about_the_server),
+            }
         }
-        let file = self.make_database_file()?;
-        let opened = Tenants::embedded(&file, EMBEDDED_TENANT, clock).await;
-        opened.map_err(|error| about_the_file(&file, error))
     }
 
     /// The keys, for whoever opens credentials of any tenant; which ones it cannot open, their scans will say.

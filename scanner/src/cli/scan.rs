@@ -60,7 +60,9 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     if wanted.is_empty() && !args.json {
         let none = opened.store.connections().await?.is_empty();
         format::print(match none {
-            true => "No connections yet. Add one with `twinflow connect`; `twinflow connect --help` lists the tools.",
+            true => {
+                "No connections yet. Add one with `twinflow connect`; `twinflow connect --help` lists the tools."
+            }
             false => "Every connection is paused or disconnected; `twinflow connections` lists them.",
         })?;
         return Ok(End::Done);

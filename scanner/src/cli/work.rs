@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Connections to the database that a worker uses beside one for each slot.
-const SPARE_CONNECTIONS: u32 = 2;
+/// Connections to the database for a slot: one keeps pages, one holds the claim meanwhile.
+const CONNECTIONS_A_SLOT: u32 = 2;
 
 /// How work is handed over, and shown.
 #[derive(Args, Clone, Debug)]
@@ -103,32 +103,44 @@ pub(super) struct ServeArgs {
 
 pub(super) async fn worker(settings: &Settings, args: &WorkerArgs) -> Result<End> {
     on_a_server(settings, "worker")?;
-    let made = Made::new(settings, &args.handing, Some(&args.running), false).await?;
-    let worker = made.worker(settings, &args.handing, &args.running)?;
-    made.until_told(settings, "Worker", worker.run()).await
+    let told = Told::listen()?;
+    let work = async |stop| {
+        let made = Made::new(settings, &args.handing, Some(&args.running), false, stop).await?;
+        let Some(made) = made else { return Ok(()) };
+        made.worker(settings, &args.handing, &args.running)?.run().await;
+        Ok(())
+    };
+    told.until(settings, "Worker", work).await
 }
 
 pub(super) async fn scheduler(settings: &Settings, args: &SchedulerArgs) -> Result<End> {
     on_a_server(settings, "scheduler")?;
-    let made = Made::new(settings, &args.handing, None, false).await?;
-    let scheduler = made.scheduler(&args.handing);
-    made.until_told(settings, "Scheduler", scheduler.run()).await
+    let told = Told::listen()?;
+    let work = async |stop| {
+        let made = Made::new(settings, &args.handing, None, false, stop).await?;
+        let Some(made) = made else { return Ok(()) };
+        made.scheduler(&args.handing).run().await;
+        Ok(())
+    };
+    told.until(settings, "Scheduler", work).await
 }
 
 pub(super) async fn serve(settings: &Settings, args: &ServeArgs) -> Result<End> {
     debug_assert!(args.all, "clap asks for it");
+    let told = Told::listen()?;
     let _lock = settings.lock_scans()?;
-    let made = Made::new(settings, &args.handing, Some(&args.running), true).await?;
-    if settings.is_embedded() {
-        // Holding the lock means that whoever claimed a scan before is dead.
-        made.tenants.store(settings.any_tenant()).expire_leases().await?;
-    }
-    let worker = made.worker(settings, &args.handing, &args.running)?;
-    let scheduler = made.scheduler(&args.handing);
-    let both = async {
-        tokio::join!(worker.run(), scheduler.run());
+    let work = async |stop| {
+        let made = Made::new(settings, &args.handing, Some(&args.running), true, stop).await?;
+        let Some(made) = made else { return Ok(()) };
+        if settings.is_embedded() {
+            // Holding the lock means that whoever claimed a scan before is dead.
+            made.tenants.store(settings.any_tenant()).expire_leases().await?;
+        }
+        let worker = made.worker(settings, &args.handing, &args.running)?;
+        tokio::join!(worker.run(), made.scheduler(&args.handing).run());
+        Ok(())
     };
-    made.until_told(settings, "Worker and scheduler", both).await
+    told.until(settings, "Worker and scheduler", work).await
 }
 
 fn on_a_server(settings: &Settings, what: &str) -> Result<()> {
@@ -148,17 +160,22 @@ struct Made {
     owner: String,
     stop: StopCord,
     /// Where metrics are shown, as long as this is held.
-    port: Option<Port>,
+    _port: Option<Port>,
 }
 
 impl Made {
+    /// `None` when it is told to stop while the database is away.
     async fn new(
         settings: &Settings,
         handing: &Handing,
         running: Option<&Running>,
         in_one_process: bool,
-    ) -> Result<Self> {
+        stop: StopCord,
+    ) -> Result<Option<Self>> {
         let port = handing.metrics.open().await?;
+        if let Some(port) = &port {
+            settings.remark(&format!("Metrics are at http://{}/metrics.", port.address()));
+        }
         let clock = Clock::system();
         let slots = running.map_or(1, |it| u32::from(it.slots));
         let owner = owner();
@@ -167,8 +184,12 @@ impl Made {
             None if in_one_process => Arc::new(MemoryBells::default()),
             None => Arc::new(NoBells),
         };
-        let tenants = settings.open_tenants(slots + SPARE_CONNECTIONS, clock.clone()).await?;
-        Ok(Self { tenants: Arc::new(tenants), bells, clock, owner, stop: StopCord::default(), port })
+        let waiting = || settings.remark("The database is away; it is tried again until it is there.");
+        let tenants = tokio::select! {
+            tenants = settings.open_tenants(slots * CONNECTIONS_A_SLOT, clock.clone(), waiting) => tenants?,
+            () = stop.pulled() => return Ok(None),
+        };
+        Ok(Some(Self { tenants: Arc::new(tenants), bells, clock, owner, stop, _port: port }))
     }
 
     fn worker(&self, settings: &Settings, handing: &Handing, running: &Running) -> Result<Arc<Worker>> {
@@ -208,37 +229,48 @@ impl Made {
             self.stop.clone(),
         )
     }
+}
 
-    /// Runs until Ctrl-C or SIGTERM, which lets it come to an end; a second one does not wait for that.
-    async fn until_told(
-        self,
+/// Ctrl-C and SIGTERM, heard from the very beginning.
+struct Told([Signal; 2]);
+
+impl Told {
+    fn listen() -> Result<Self> {
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]))
+    }
+
+    async fn again(&mut self) {
+        let Self([interrupted, terminated]) = self;
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+    }
+
+    /// Works until told to stop, which lets the work come to an end; a second time does not wait for that, nor does one
+    /// before the work has begun.
+    async fn until<W>(
+        mut self,
         settings: &Settings,
         what: &str,
-        work: impl Future<Output = ()>,
-    ) -> Result<End> {
-        let mut told = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
-        if let Some(port) = &self.port {
-            settings.remark(&format!("Metrics are at http://{}/metrics.", port.address()));
-        }
+        work: impl FnOnce(StopCord) -> W,
+    ) -> Result<End>
+    where
+        W: Future<Output = Result<()>>,
+    {
+        let stop = StopCord::default();
+        let work = work(stop.clone());
         settings.remark(&format!("{what} at work; Ctrl-C or SIGTERM ends it."));
-        let stop = self.stop.clone();
-        let pulling = async {
-            any_of(&mut told).await;
+        let telling = async {
+            self.again().await;
             stop.pull();
-            any_of(&mut told).await;
+            self.again().await;
         };
         tokio::select! {
-            () = work => {}
-            () = pulling => {}
+            ended = work => ended?,
+            () = telling => {}
         }
         settings.remark(&format!("{what} ended."));
         Ok(End::Done)
-    }
-}
-
-async fn any_of([interrupted, terminated]: &mut [Signal; 2]) {
-    tokio::select! {
-        _ = interrupted.recv() => {}
-        _ = terminated.recv() => {}
     }
 }

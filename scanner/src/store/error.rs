@@ -53,11 +53,11 @@ impl StoreError {
         match error {
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default().into_owned();
-                // Serialization failure, deadlock, lock timeout, shutdown, crash, start, no room for another
-                // connection; SQLite's busy and locked.
+                // Serialization failure, deadlock, lock timeout, a transaction that stood still for too long, shutdown,
+                // crash, start, no room for another connection; SQLite's busy and locked.
                 let passing = [
-                    "40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "5", "6", "517", "261",
-                    "773",
+                    "25P03", "40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "5", "6", "517",
+                    "261", "773",
                 ];
                 if passing.contains(&code.as_str()) {
                     Self::Busy(format!("code {code}"))

@@ -165,6 +165,11 @@ impl TenantTx {
         .bind(self.now)
         .execute(self.rows())
         .await?;
+        sqlx::query("UPDATE schedules SET next_at = NULL WHERE tenant_id = $1 AND connection_id = $2")
+            .bind(self.tenant)
+            .bind(connection)
+            .execute(self.rows())
+            .await?;
         sqlx::query(
             "UPDATE connections SET disconnected_at = coalesce(disconnected_at, $3), paused = NULL
              WHERE tenant_id = $1 AND id = $2",

@@ -67,7 +67,8 @@ fn options(url: &str) -> Result<PgConnectOptions> {
         .disable_statement_logging()
         // A forgotten transaction, a runaway statement or a held lock ends by itself.
         .options([
-            ("idle_in_transaction_session_timeout", "60s"),
+            // Soon: a process that was stopped in its middle holds the scan that another one is to take over.
+            ("idle_in_transaction_session_timeout", "10s"),
             ("statement_timeout", "60s"),
             ("lock_timeout", "10s"),
         ]))

@@ -162,6 +162,7 @@ both_engines_promise! {
     two_who_fire_at_once_open_one_scan,
     what_is_under_way_is_not_opened_again_by_its_schedule,
     a_connection_that_waits_for_a_person_is_not_opened_by_its_schedule,
+    a_connection_that_is_over_is_never_due_and_its_scans_are_over_too,
     a_person_goes_before_the_schedule_and_that_before_a_backfill,
     a_backfill_runs_beside_a_scan_of_its_connection,
     no_tenant_runs_more_than_its_share,
@@ -274,6 +275,17 @@ async fn a_connection_that_waits_for_a_person_is_not_opened_by_its_schedule(worl
     assert!(world.store().pause(connection, "w", &sealed, "see to it").await.unwrap());
     assert_eq!(world.fire().await, 1, "its time moves on");
     assert!(world.store().scans(&WantedScans::newest(10)).await.unwrap().is_empty());
+}
+
+async fn a_connection_that_is_over_is_never_due_and_its_scans_are_over_too(world: World) {
+    let dispatch = world.tenants().await.dispatch;
+    let claim = world.claimed().await;
+    let until = Some(world.now());
+    world.store().settle(&claim, &Outcome { until, ..ended(State::Waiting) }).await.unwrap();
+    assert_eq!(dispatch.tenants_due(10).await.unwrap(), [TENANT]);
+    assert_eq!(world.store().fence(claim.connection).await.unwrap(), 1);
+    assert!(dispatch.tenants_due(10).await.unwrap().is_empty(), "it would stand in the way of others");
+    assert_eq!((world.fire().await, world.state(claim.scan).await), (0, State::Failed));
 }
 
 async fn a_person_goes_before_the_schedule_and_that_before_a_backfill(world: World) {
