@@ -61,6 +61,7 @@ impl Traces {
             .with_target(false)
             .with_level(false)
             .with_tracked_inactivity(false)
+            .with_context_activation(false)
             .with_filter(spans.with_max_level_hint(LevelFilter::INFO))
     }
 

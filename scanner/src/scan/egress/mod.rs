@@ -1,4 +1,4 @@
-//! The one HTTP client of the product. A request leaves only if it is an operation of the connection's contract,
+//! The one HTTP client that reaches tools. A request leaves only if it is an operation of the connection's contract,
 //! only to the host the connection is pinned to, and only to an address that was checked.
 //!
 //! [`Egress::send`] takes questions. What changes something is of another type, and leaves by `write.rs`, which opens
@@ -240,7 +240,7 @@ fn complaint(error: &reqwest::Error, pin: &Pin, bounds: Bounds) -> SendError {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the only HTTP client of the product")]
+#[expect(clippy::disallowed_methods, reason = "the only HTTP client that reaches tools")]
 fn client(pin: &Pin, bounds: Bounds) -> Result<Client, SendError> {
     // The process-wide choice; a second call changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
