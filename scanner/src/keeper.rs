@@ -77,10 +77,11 @@ pub enum KeepError {
     Store(#[from] StoreError),
 }
 
-/// As it is stored, and opened.
-struct Held {
-    sealed: Vec<u8>,
-    credential: Credential,
+/// A credential as it is stored, and opened.
+#[expect(missing_debug_implementations, reason = "holds a credential")]
+pub struct Held {
+    pub sealed: Vec<u8>,
+    pub credential: Credential,
 }
 
 impl Keeper {
@@ -89,17 +90,17 @@ impl Keeper {
         &self,
         connection: &Connection,
         contract: &'static Contract,
-    ) -> Result<Credential, KeepError> {
+    ) -> Result<Held, KeepError> {
         self.is_alive(connection).await?;
         let held = self.look(connection).await?;
         let runs_out = |grant: &Grant| {
             grant.refresh.is_some() && grant.expires_at.is_some_and(|at| at - NEARLY <= self.clock.now())
         };
         match held.credential.grant().filter(|grant| runs_out(grant)) {
-            None => Ok(held.credential),
+            None => Ok(held),
             // It may last for a while yet; if not, the tool will say so.
             Some(grant) => match self.refresh(connection, contract, grant).await {
-                Err(KeepError::Passing(_)) => Ok(held.credential),
+                Err(KeepError::Passing(_)) => Ok(held),
                 refreshed => refreshed,
             },
         }
@@ -111,13 +112,12 @@ impl Keeper {
         connection: &Connection,
         contract: &'static Contract,
         stale: &Grant,
-    ) -> Result<Credential, KeepError> {
+    ) -> Result<Held, KeepError> {
         let patience = self.clock.now() + LEASE * 2;
         while self.clock.now() < patience {
             let held = self.look(connection).await?;
-            let Credential::Grant(grant) = &held.credential else { return Ok(held.credential) };
-            if !grant.is_same(stale) {
-                return Ok(held.credential);
+            if !held.credential.grant().is_some_and(|grant| grant.is_same(stale)) {
+                return Ok(held);
             }
             let guard = self.under_way.0.clone().read_owned().await;
             let (keeper, whose) = (self.clone(), connection.clone());
@@ -129,8 +129,8 @@ impl Keeper {
             });
             let attempted = attempt.await;
             let broke_off = |_| KeepError::Broken("renewing the access broke off in the middle".into());
-            if let Some(credential) = attempted.map_err(broke_off)?? {
-                return Ok(credential);
+            if let Some(fresh) = attempted.map_err(broke_off)?? {
+                return Ok(fresh);
             }
             // Another process refreshes, unless nobody may any more.
             self.is_alive(connection).await?;
@@ -145,7 +145,7 @@ impl Keeper {
         connection: &Connection,
         contract: &'static Contract,
         held: Held,
-    ) -> Result<Option<Credential>, KeepError> {
+    ) -> Result<Option<Held>, KeepError> {
         let Some(grant) = held.credential.grant() else { return Ok(None) };
         let begun = self.store.begin_refresh(connection.id, &held.sealed, &self.owner, LEASE).await?;
         let refreshed = match begun {
@@ -175,7 +175,7 @@ impl Keeper {
         contract: &'static Contract,
         held: &Held,
         grant: &Grant,
-    ) -> Result<Credential, KeepError> {
+    ) -> Result<Held, KeepError> {
         let server = AuthServer::new(contract, &self.allowed, &connection.base_url, grant.server.as_deref());
         let Some(server) = server else {
             self.store.end_refresh(connection.id, &self.owner).await?;
@@ -197,12 +197,7 @@ impl Keeper {
     }
 
     /// Sealed and committed before anybody uses it.
-    async fn keep(
-        &self,
-        connection: &Connection,
-        held: &Held,
-        fresh: Credential,
-    ) -> Result<Credential, KeepError> {
+    async fn keep(&self, connection: &Connection, held: &Held, fresh: Credential) -> Result<Held, KeepError> {
         let owner_of = owner(self.tenant, connection.id);
         let sealed = self.vault.seal(&owner_of, &fresh.to_text(), &mut rand::rng());
         let sealed = sealed.map_err(|error| KeepError::Broken(error.to_string()))?;
@@ -211,9 +206,9 @@ impl Keeper {
             let kept =
                 self.store.keep_refreshed(connection.id, &self.owner, &held.sealed, sealed.as_bytes()).await;
             match kept {
-                Ok(true) => return Ok(fresh),
+                Ok(true) => return Ok(Held { sealed: sealed.as_bytes().to_vec(), credential: fresh }),
                 // Somebody gave a new one by hand, or the connection is over.
-                Ok(false) => return Ok(self.look(connection).await?.credential),
+                Ok(false) => return self.look(connection).await,
                 Err(StoreError::Busy(_)) if tries < COMMITS => tries += 1,
                 Err(error) => return Err(error.into()),
             }
@@ -221,12 +216,12 @@ impl Keeper {
         }
     }
 
-    async fn pause(&self, connection: &Connection, held: &Held, why: &str) -> Result<Credential, KeepError> {
+    async fn pause(&self, connection: &Connection, held: &Held, why: &str) -> Result<Held, KeepError> {
         let why = format!("{why}; connect it again with `twinflow renew {}`", connection.name);
         if self.store.pause(connection.id, &self.owner, &held.sealed, &why).await? {
             return Err(KeepError::Paused(why));
         }
-        Ok(self.look(connection).await?.credential)
+        self.look(connection).await
     }
 
     async fn look(&self, connection: &Connection) -> Result<Held, KeepError> {

@@ -23,6 +23,7 @@ pub(super) const MESSAGES: &[&str] = &[
     "lease ran out",
     "no bells",
     "panicked",
+    "paused",
     "quarantined",
     "renewed the access",
     "sending a ticket",

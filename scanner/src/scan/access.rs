@@ -3,8 +3,7 @@
 use super::Scanner;
 use super::egress::Egress;
 use super::failure::Failure;
-use crate::credential::Credential;
-use crate::keeper::{KeepError, Keeper, UnderWay};
+use crate::keeper::{Held, KeepError, Keeper, UnderWay};
 use crate::store::{Connection, ErrorClass, StoreError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
@@ -21,7 +20,7 @@ pub(super) struct Access<'a> {
     /// Whether there is anything to renew.
     renewable: bool,
     /// One stream renews, the others wait.
-    credential: Mutex<Credential>,
+    held: Mutex<Held>,
 }
 
 impl<'a> Access<'a> {
@@ -35,8 +34,9 @@ impl<'a> Access<'a> {
             .ok_or_else(|| settings(&format!("this program has no connector for {}", connection.tool)))?;
         let contract = connector.contract();
         let keeper = keeper(scanner, refreshes);
-        let credential = keeper.open(connection, contract).await;
-        let credential = credential.map_err(|error| (class(&error), error.to_string()))?;
+        let held = keeper.open(connection, contract).await;
+        let held = held.map_err(|error| (class(&error), error.to_string()))?;
+        let credential = &held.credential;
         let base_url = credential.base_url(&connection.base_url);
         let pin = scanner.allowed.pin(&base_url, contract).map_err(|error| settings(&error))?;
         let egress = Egress::new(contract, pin, credential.authorization(), scanner.bounds);
@@ -48,7 +48,7 @@ impl<'a> Access<'a> {
             egress: egress.map_err(|error| settings(&error))?,
             renewals: AtomicU64::new(0),
             renewable: credential.grant().is_some_and(|grant| grant.refresh.is_some()),
-            credential: Mutex::new(credential),
+            held: Mutex::new(held),
         })
     }
 
@@ -60,20 +60,25 @@ impl<'a> Access<'a> {
         self.renewable
     }
 
+    /// The credential that was used last, as it is stored.
+    pub(super) async fn sealed(&self) -> Vec<u8> {
+        self.held.lock().await.sealed.clone()
+    }
+
     /// Another access token than the one that was used when there had been so many renewals.
     pub(super) async fn renew(&self, seen: u64) -> Result<(), Failure> {
-        let mut credential = self.credential.lock().await;
+        let mut held = self.held.lock().await;
         if self.renewals() != seen {
             return Ok(());
         }
-        let Some(stale) = credential.grant() else { return Ok(()) };
+        let Some(stale) = held.credential.grant() else { return Ok(()) };
         let contract = self.connector.contract();
         let fresh = self.keeper.refresh(self.connection, contract, stale).await?;
-        let base_url = fresh.base_url(&self.connection.base_url);
+        let base_url = fresh.credential.base_url(&self.connection.base_url);
         let pin = self.scanner.allowed.pin(&base_url, contract);
         let pin = pin.map_err(|error| Failure::Lapsed(error.to_string()))?;
-        self.egress.change(pin, fresh.authorization())?;
-        *credential = fresh;
+        self.egress.change(pin, fresh.credential.authorization())?;
+        *held = fresh;
         self.renewals.fetch_add(1, Ordering::Release);
         tracing::info!(connection = %self.connection.id, "renewed the access");
         Ok(())

@@ -1,6 +1,7 @@
 //! One stream from where it was left to its end: asked → read → kept, page by page. All control flow of a scan
 //! is here: retries, waits, checkpoints, stopping. Nothing per tool is.
 
+mod backfill;
 mod census;
 
 use super::Scanner;
@@ -11,9 +12,7 @@ use super::spans;
 use super::watch::{Doing, Progress};
 use crate::failpoint::failpoint;
 use crate::metrics;
-use crate::store::{
-    self, Asked, Backfill, Claim, Connection, ErrorClass, FollowedStream, Kept, Left, StoreError,
-};
+use crate::store::{self, Asked, Claim, Connection, ErrorClass, FollowedStream, Kept, Left, StoreError};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use std::collections::hash_map::DefaultHasher;
@@ -175,24 +174,6 @@ impl<'a> Follower<'a> {
         end
     }
 
-    /// From where a backfill was left; how far the stream itself has been read does not change by it.
-    async fn read_again(&mut self, window: Backfill) -> Result<End, End> {
-        let store = &self.scanner.store;
-        let left = self.stored(|| store.backfilled(self.claim.scan, &self.stream.name)).await?;
-        let from = Cursor { mark: Some(window.since), ..Cursor::default() };
-        match left {
-            // Read to its end by a scan that was cut short in another stream.
-            Some(left) if left.sweep.is_none() => Ok(End::Complete),
-            left => self.read_on(left.unwrap_or(from), 0).await,
-        }
-    }
-
-    /// Whether a sweep has come to the end of what it is to read.
-    fn is_done(&self, sweep: &Sweep) -> bool {
-        let upto = self.claim.backfill.and_then(|window| window.upto);
-        sweep.is_done() || upto.zip(sweep.reached).is_some_and(|(upto, reached)| reached >= upto)
-    }
-
     /// The loop. The next page is fetched while this one is stored.
     async fn read_on(&mut self, mut cursor: Cursor, cases: i64) -> Result<End, End> {
         self.mark = cursor.mark;
@@ -200,7 +181,7 @@ impl<'a> Follower<'a> {
         let sweep = self.connector.begin(&self.stream, &cursor, self.scanner.clock.now());
         let mut turn = self.turn_unless_stopped(sweep).await?;
         loop {
-            let next = turn.page.next.clone();
+            let next = self.bounded(turn.page.next.clone());
             cursor = cursor.after(next.clone());
             let names = self.unwritten(&turn.page.names);
             let (kept, fetched) = {
@@ -247,7 +228,7 @@ impl<'a> Follower<'a> {
     }
 
     async fn turn_unless_done(&self, sweep: &Sweep) -> Result<Option<Turn>, End> {
-        if self.is_done(sweep) {
+        if sweep.is_done() {
             return Ok(None);
         }
         self.turn_unless_stopped(sweep.clone()).await.map(Some)

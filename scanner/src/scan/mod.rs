@@ -242,7 +242,27 @@ impl Scanner {
             (followed.name, end)
         });
         ends.extend(self.side_by_side(counting.collect()).await);
-        Ok(settlement(ends))
+        let outcome = settlement(ends);
+        if self.background.is_some() && outcome.as_ref().is_some_and(is_locked_out) {
+            self.pause(&connection, &access.sealed().await).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Lets a connection wait for a person whose credential its tool no longer takes: otherwise its schedule would ask
+    /// again and again. Not so if it got another credential meanwhile.
+    async fn pause(&self, connection: &Connection, sealed: &[u8]) -> Result<(), StoreError> {
+        let why = format!(
+            "its credential is no longer accepted; give it a new one with `twinflow renew {}`",
+            connection.name
+        );
+        // What the keeper has said already is more exact.
+        if self.while_away(|| self.store.connection(&connection.name)).await?.paused.is_none()
+            && self.while_away(|| self.store.pause(connection.id, &self.owner, sealed, &why)).await?
+        {
+            tracing::warn!(connection = %connection.id, "paused");
+        }
+        Ok(())
     }
 
     async fn side_by_side<F: Future>(&self, streams: Vec<F>) -> Vec<F::Output> {
@@ -262,6 +282,11 @@ impl Scanner {
         let pseudonyms = self.vault.pseudonyms(self.tenant, &sealed).map_err(|error| error.to_string());
         Ok(pseudonyms.map(|pseudonyms| Masks::of(connection, pseudonyms)))
     }
+}
+
+/// Whether nothing can be read until a person gives a new credential.
+fn is_locked_out(outcome: &Outcome) -> bool {
+    outcome.state == State::Failed && outcome.error == Some(ErrorClass::Credential)
 }
 
 fn failed(class: ErrorClass, why: String) -> Outcome {

@@ -131,7 +131,7 @@ async fn way_out(
         owner: random_id(&mut rand::rng()).to_string(),
         under_way: UnderWay::default(),
     };
-    let credential = keeper.open(connection, contract).await?;
+    let credential = keeper.open(connection, contract).await?.credential;
     let pin = setting.allowed.pin(&credential.base_url(&connection.base_url), contract)?;
     Egress::new(contract, pin, credential.authorization(), setting.bounds).map_err(TicketError::Unsent)
 }

@@ -142,7 +142,7 @@ impl Granted {
                 let (vault, allowed) = (self.vault.clone(), self.allowed.clone());
                 let under_way = UnderWay::default();
                 let keeper = Keeper { store, vault, tenant: TENANT, allowed, clock, owner, under_way };
-                keeper.refresh(&self.connection, contract(), &self.grant).await
+                keeper.refresh(&self.connection, contract(), &self.grant).await.map(|held| held.credential)
             }
         };
         join_all(stores.iter().zip(&owners).map(refresh)).await

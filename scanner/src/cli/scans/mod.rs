@@ -1,6 +1,7 @@
 //! `twinflow scans`: what ran, what runs and waits, and what a person does about it.
 
 mod act;
+mod backfill;
 mod list;
 mod pick;
 mod quarantined;
@@ -35,6 +36,8 @@ enum Action {
     Retry(act::Retry),
     /// Stop scans, whoever runs them; what they kept stays
     Cancel(act::Cancel),
+    /// Read again what changed in a stretch of time, beside the usual scans; the workers do it
+    Backfill(backfill::Args),
     /// List the scans that ended their workers too often, by what they have in common
     Quarantined(quarantined::Args),
     /// Give quarantined scans up: their connections' next ones begin anew
@@ -51,6 +54,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
         Some(Action::Watch(args)) => watch::run(&*store, &clock, args).await,
         Some(Action::Retry(args)) => act::retry(&*store, args).await,
         Some(Action::Cancel(args)) => act::cancel(&*store, args).await,
+        Some(Action::Backfill(args)) => backfill::run(settings, &*store, &clock, args).await,
         Some(Action::Quarantined(args)) => quarantined::run(&*store, args).await,
         Some(Action::Purge(args)) => act::purge(&*store, args).await,
     }
