@@ -2,7 +2,7 @@
 
 use super::Holds::{self, Number, Uuid, Word};
 use crate::metrics;
-use crate::store::{State, TicketState};
+use crate::store::{ErrorClass, State, TicketState};
 use uuid::Uuid as Id;
 
 /// All that is ever said.
@@ -92,6 +92,7 @@ fn is_ours(word: &str) -> bool {
     let asked_around = twinflow_connectors::DESKS.iter().flat_map(|desk| desk.operations());
     State::ALL.iter().any(|state| state.word() == word)
         || TicketState::ALL.iter().any(|state| state.word() == word)
+        || ErrorClass::ALL.iter().any(|class| class.word() == word)
         || ENDS.contains(&word)
         || metrics::CLASSES.contains(&word)
         || asked_around.into_iter().any(|operation| operation.name == word)

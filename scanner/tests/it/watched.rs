@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use twinflow::store::{State, StoreError};
+use twinflow::store::{Claiming, State, StoreError};
 use twinflow_fixtures::github::TOKEN;
 use twinflow_fixtures::{Fault, GitHub, RetryAfter, Service, ServiceOptions};
 
@@ -175,7 +175,8 @@ async fn a_scan_counts_its_requests_pauses_and_pages_by_tool_and_every_write_tha
     let asked = bench.tool.asked() - before;
     let scan = bench.store().open_scan(bench.connection.id, uuid::Uuid::from_u128(9)).await.unwrap();
     let claim = async |owner, takeover| {
-        bench.store().claim(scan, owner, Duration::from_secs(60), takeover).await.unwrap().unwrap()
+        let claiming = Claiming { takeover, ..Claiming::new(owner, Duration::from_secs(60)) };
+        bench.store().claim(scan, &claiming).await.unwrap().unwrap()
     };
     let (early, _late) = (claim("one", false).await, claim("another", true).await);
     assert_eq!(bench.store().renew(&early).await, Err(StoreError::Fenced));

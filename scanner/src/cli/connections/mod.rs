@@ -12,7 +12,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
+// The list's arguments, flattened in, would be a group of the same name.
 #[derive(clap::Args, Debug)]
+#[group(skip)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
     #[command(subcommand)]

@@ -15,7 +15,9 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use anyhow::Result;
 
+// The list's arguments, flattened in, would be a group of the same name.
 #[derive(clap::Args, Debug)]
+#[group(skip)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
     #[command(subcommand)]
