@@ -205,8 +205,7 @@ impl Scanner {
         refreshes: &UnderWay,
         tool: &OnceLock<String>,
     ) -> Result<Option<Outcome>, StoreError> {
-        let connections = self.store.connections().await?;
-        let Some(connection) = connections.into_iter().find(|it| it.id == claim.connection) else {
+        let Some(connection) = self.store.connection_of(claim.connection).await? else {
             return Ok(None);
         };
         let tool = tool.get_or_init(|| connection.tool.clone());

@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub trait Dispatch: Send + Sync {
     /// Tenants that have schedules due.
     async fn tenants_due(&self, limit: i64) -> Result<Vec<Uuid>>;
-    /// Tenants after this one, in the order of their ids, that have scans queued or waiting.
+    /// Tenants after this one, in the order of their ids, that have scans due.
     async fn tenants_waiting(&self, after: Uuid, limit: i64) -> Result<Vec<Uuid>>;
     /// Of each of these tenants the scans that could be taken up first, no more than lets it run `each` at a time; the
     /// first of every tenant before the second of any.

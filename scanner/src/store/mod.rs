@@ -47,6 +47,8 @@ pub trait Store: Census + Scans + Schedules + Tickets + Send + Sync {
     /// Oldest first.
     async fn connections(&self) -> Result<Vec<Connection>>;
     async fn connection(&self, name: &str) -> Result<Connection>;
+    /// By its id.
+    async fn connection_of(&self, id: Uuid) -> Result<Option<Connection>>;
     async fn sealed_credential(&self, connection: &Connection) -> Result<Vec<u8>>;
     /// Puts a credential in place of another, unless someone else did so first; whether it did.
     async fn swap_credential(&self, connection: Uuid, old: &[u8], new: &[u8]) -> Result<bool>;

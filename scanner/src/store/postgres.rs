@@ -98,11 +98,12 @@ impl Dispatcher {
     }
 }
 
+/// The time is the statement's: by `clock_timestamp()`, which changes while it runs, no index can be searched.
 #[async_trait]
 impl Dispatch for Dispatcher {
     async fn tenants_due(&self, limit: i64) -> Result<Vec<Uuid>> {
         let due = sqlx::query_scalar(
-            "SELECT tenant_id FROM schedules WHERE paused_at IS NULL AND next_at <= clock_timestamp()
+            "SELECT tenant_id FROM schedules WHERE paused_at IS NULL AND next_at <= statement_timestamp()
              GROUP BY tenant_id ORDER BY min(next_at) LIMIT $1",
         );
         Ok(due.bind(limit).fetch_all(&self.pool).await?)
@@ -114,10 +115,12 @@ impl Dispatch for Dispatcher {
         let waiting = sqlx::query_scalar(
             "WITH RECURSIVE next (tenant_id, nth) AS (
                  (SELECT tenant_id, 1 FROM scans
-                  WHERE tenant_id > $1 AND state IN ('queued', 'waiting') ORDER BY tenant_id LIMIT 1)
+                  WHERE tenant_id > $1 AND state IN ('queued', 'waiting') AND due_at <= statement_timestamp()
+                  ORDER BY tenant_id LIMIT 1)
                  UNION ALL
                  SELECT (SELECT s.tenant_id FROM scans s
                          WHERE s.tenant_id > next.tenant_id AND s.state IN ('queued', 'waiting')
+                             AND s.due_at <= statement_timestamp()
                          ORDER BY s.tenant_id LIMIT 1), nth + 1
                  FROM next WHERE next.tenant_id IS NOT NULL AND nth < $2)
              SELECT tenant_id FROM next WHERE tenant_id IS NOT NULL ORDER BY tenant_id",
@@ -131,10 +134,10 @@ impl Dispatch for Dispatcher {
                  SELECT s.tenant_id, s.id, s.epoch, row_number() OVER (ORDER BY s.rank, s.due_at) AS place FROM (
                      SELECT q.tenant_id, q.id, q.epoch, q.rank, q.due_at FROM scans q
                      WHERE q.tenant_id = t.tenant_id AND q.state IN ('queued', 'waiting')
-                         AND q.due_at <= clock_timestamp()
+                         AND q.due_at <= statement_timestamp()
                      ORDER BY q.rank, q.due_at
                      LIMIT greatest(0, $2 - (SELECT count(*) FROM scans r WHERE r.tenant_id = t.tenant_id
-                         AND r.state = 'running' AND r.lease_until >= clock_timestamp()))) s) due
+                         AND r.state = 'running' AND r.lease_until >= statement_timestamp()))) s) due
              ORDER BY due.place, due.tenant_id",
         );
         Ok(due.bind(tenants).bind(each).fetch_all(&self.pool).await?)
@@ -142,7 +145,7 @@ impl Dispatch for Dispatcher {
 
     async fn lapsed(&self, limit: i64) -> Result<Vec<Due>> {
         let lapsed = sqlx::query_as(
-            "SELECT tenant_id, id, epoch FROM scans WHERE state = 'running' AND lease_until < clock_timestamp()
+            "SELECT tenant_id, id, epoch FROM scans WHERE state = 'running' AND lease_until < statement_timestamp()
              LIMIT $1",
         );
         Ok(lapsed.bind(limit).fetch_all(&self.pool).await?)

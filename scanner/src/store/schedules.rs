@@ -17,9 +17,10 @@ pub trait Schedules {
     async fn rest(&self, connection: Uuid) -> Result<bool>;
     /// Ends the rest: due at once. Whether it rested.
     async fn wake(&self, connection: Uuid) -> Result<bool>;
-    /// Schedules that are due, of connections that are not over, the longest overdue first; and what time it is.
+    /// Schedules that are due, the longest overdue first; and what time it is. Also those of connections that are over:
+    /// what stayed due would be found again and again, before what is younger.
     async fn due(&self, limit: i64) -> Result<(Vec<Planned>, DateTime<Utc>)>;
-    /// Opens a scan for each, unless there is one under way, and moves its schedule on, unless somebody else did;
+    /// Opens a scan for each, unless there is one under way or its connection is over, and moves its schedule on, unless somebody else did;
     /// all or nothing. How many moved on.
     async fn fire(&self, firings: &[Firing]) -> Result<u64>;
 }

@@ -65,6 +65,16 @@ impl Store for Engine {
         row.ok_or_else(|| StoreError::NoSuchConnection(name.to_owned()))
     }
 
+    async fn connection_of(&self, id: Uuid) -> Result<Option<Connection>> {
+        let mut tx = self.read().await?;
+        let row = sqlx::query_as(
+            "SELECT id, name, tool, base_url, account_id, account_name, created_at, pseudonymise, paused,
+                 disconnected_at FROM connections
+             WHERE tenant_id = $1 AND id = $2",
+        );
+        Ok(row.bind(tx.tenant).bind(id).fetch_optional(tx.rows()).await?)
+    }
+
     async fn sealed_credential(&self, connection: &Connection) -> Result<Vec<u8>> {
         let mut tx = self.read().await?;
         let row =

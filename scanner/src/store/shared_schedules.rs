@@ -95,10 +95,8 @@ impl Schedules for Engine {
     async fn due(&self, limit: i64) -> Result<(Vec<Planned>, DateTime<Utc>)> {
         let mut tx = self.read().await?;
         let rows = sqlx::query_as(
-            "SELECT s.connection_id, s.spec, s.zone, s.jitter_s, s.next_at, s.paused_at
-             FROM schedules s JOIN connections c ON c.tenant_id = s.tenant_id AND c.id = s.connection_id
-             WHERE s.tenant_id = $1 AND s.paused_at IS NULL AND s.next_at <= $2 AND c.disconnected_at IS NULL
-             ORDER BY s.next_at LIMIT $3",
+            "SELECT connection_id, spec, zone, jitter_s, next_at, paused_at FROM schedules
+             WHERE tenant_id = $1 AND paused_at IS NULL AND next_at <= $2 ORDER BY next_at LIMIT $3",
         );
         let now = tx.now;
         Ok((rows.bind(tx.tenant).bind(now).bind(limit).fetch_all(tx.rows()).await?, now))

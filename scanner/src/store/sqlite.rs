@@ -142,10 +142,10 @@ impl Dispatch for Engine {
 
     async fn tenants_waiting(&self, after: Uuid, limit: i64) -> Result<Vec<Uuid>> {
         let waiting = sqlx::query_scalar(
-            "SELECT DISTINCT tenant_id FROM scans WHERE tenant_id > $1 AND state IN ('queued', 'waiting')
-             ORDER BY tenant_id LIMIT $2",
+            "SELECT DISTINCT tenant_id FROM scans
+             WHERE tenant_id > $1 AND state IN ('queued', 'waiting') AND due_at <= $2 ORDER BY tenant_id LIMIT $3",
         );
-        Ok(waiting.bind(after).bind(limit).fetch_all(&self.readers).await?)
+        Ok(waiting.bind(after).bind(self.clock.now()).bind(limit).fetch_all(&self.readers).await?)
     }
 
     async fn scans_due(&self, tenants: &[Uuid], each: i64) -> Result<Vec<Due>> {

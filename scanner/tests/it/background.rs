@@ -162,7 +162,12 @@ both_engines_promise! {
     two_who_fire_at_once_open_one_scan,
     what_is_under_way_is_not_opened_again_by_its_schedule,
     a_connection_that_waits_for_a_person_is_not_opened_by_its_schedule,
+<<<<<<< ours
     a_connection_that_is_over_is_never_due_and_its_scans_are_over_too,
+=======
+    a_connection_that_is_over_is_not_scanned_and_its_schedule_is_in_nobodys_way,
+    who_has_nothing_due_yet_is_not_among_the_tenants_to_look_at,
+>>>>>>> theirs
     a_person_goes_before_the_schedule_and_that_before_a_backfill,
     a_backfill_runs_beside_a_scan_of_its_connection,
     no_tenant_runs_more_than_its_share,
@@ -277,6 +282,7 @@ async fn a_connection_that_waits_for_a_person_is_not_opened_by_its_schedule(worl
     assert!(world.store().scans(&WantedScans::newest(10)).await.unwrap().is_empty());
 }
 
+<<<<<<< ours
 async fn a_connection_that_is_over_is_never_due_and_its_scans_are_over_too(world: World) {
     let dispatch = world.tenants().await.dispatch;
     let claim = world.claimed().await;
@@ -286,6 +292,24 @@ async fn a_connection_that_is_over_is_never_due_and_its_scans_are_over_too(world
     assert_eq!(world.store().fence(claim.connection).await.unwrap(), 1);
     assert!(dispatch.tenants_due(10).await.unwrap().is_empty(), "it would stand in the way of others");
     assert_eq!((world.fire().await, world.state(claim.scan).await), (0, State::Failed));
+=======
+async fn a_connection_that_is_over_is_not_scanned_and_its_schedule_is_in_nobodys_way(world: World) {
+    let connection = world.connected("github").await;
+    world.store().fence(connection).await.unwrap();
+    assert_eq!(world.fire().await, 1, "its time moves on");
+    assert_eq!(world.tenants().await.dispatch.tenants_due(10).await.unwrap(), Vec::<Uuid>::new());
+    assert_eq!(world.store().scans(&WantedScans::newest(10)).await.unwrap().len(), 0);
+}
+
+async fn who_has_nothing_due_yet_is_not_among_the_tenants_to_look_at(world: World) {
+    let claim = world.claimed().await;
+    let dispatch = world.tenants().await.dispatch;
+    let until = Some(world.now() + TimeDelta::hours(1));
+    world.store().settle(&claim, &Outcome { until, ..ended(State::Waiting) }).await.unwrap();
+    assert_eq!(dispatch.tenants_waiting(Uuid::nil(), 10).await.unwrap(), Vec::<Uuid>::new());
+    assert!(world.store().release(claim.scan).await.unwrap());
+    assert_eq!(dispatch.tenants_waiting(Uuid::nil(), 10).await.unwrap(), [TENANT]);
+>>>>>>> theirs
 }
 
 async fn a_person_goes_before_the_schedule_and_that_before_a_backfill(world: World) {
