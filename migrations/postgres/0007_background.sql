@@ -1,6 +1,6 @@
 -- Scans in the background. A scan is due at a time and has a rank among those of its tenant; it may wait for that time
--- in between, be cancelled, or be quarantined after ending its worker too often. An older program goes on beside this:
--- it neither knows the new states nor makes any.
+-- in between, be cancelled, or be quarantined after ending its worker too often. Programs from before this open no more
+-- scans: stop them first. Those from now on say below with which schemas they go on.
 ALTER TABLE scans DROP CONSTRAINT scans_state_check;
 ALTER TABLE scans ADD CONSTRAINT scans_state_check CHECK (state IN
     ('queued', 'running', 'waiting', 'complete', 'partial', 'deferred', 'suspicious_empty', 'failed', 'cancelled',
@@ -49,8 +49,13 @@ CREATE TABLE schedules (
 
 -- Row-level security holds for the owner, too, and no tenant is set here.
 ALTER TABLE connections NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE scans NO FORCE ROW LEVEL SECURITY;
 INSERT INTO schedules (tenant_id, connection_id, next_at)
-    SELECT tenant_id, id, now() FROM connections WHERE disconnected_at IS NULL;
+    -- A pause that a tool asked for is kept.
+    SELECT tenant_id, id, greatest(now(), (SELECT max(s.until) FROM scans s
+        WHERE s.tenant_id = c.tenant_id AND s.connection_id = c.id AND s.state = 'deferred'))
+    FROM connections c WHERE disconnected_at IS NULL;
+ALTER TABLE scans FORCE ROW LEVEL SECURITY;
 ALTER TABLE connections FORCE ROW LEVEL SECURITY;
 
 ALTER TABLE schedules ENABLE ROW LEVEL SECURITY;

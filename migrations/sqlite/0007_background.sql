@@ -47,7 +47,10 @@ CREATE TABLE schedules (
 ) STRICT;
 
 INSERT INTO schedules (tenant_id, connection_id, next_at)
-    SELECT tenant_id, id, '1970-01-01T00:00:00+00:00' FROM connections WHERE disconnected_at IS NULL;
+    -- A pause that a tool asked for is kept.
+    SELECT tenant_id, id, coalesce((SELECT max(s.until) FROM scans s WHERE s.tenant_id = c.tenant_id
+        AND s.connection_id = c.id AND s.state = 'deferred'), '1970-01-01T00:00:00+00:00')
+    FROM connections c WHERE disconnected_at IS NULL;
 
 CREATE INDEX scans_due ON scans (tenant_id, rank, due_at) WHERE state IN ('queued', 'waiting');
 CREATE INDEX scans_running ON scans (tenant_id) WHERE state = 'running';

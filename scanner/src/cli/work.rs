@@ -39,7 +39,7 @@ pub(super) struct Handing {
 #[derive(Args, Clone, Debug)]
 pub(super) struct Running {
     /// Scans run at a time
-    #[arg(long, env = "TWINFLOW_SLOTS", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, env = "TWINFLOW_SLOTS", value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     slots: u16,
     /// The longest wait that is sat out, in seconds; for a longer one the scan waits and its slot is free
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
@@ -135,6 +135,7 @@ pub(super) async fn serve(settings: &Settings, args: &ServeArgs) -> Result<End> 
         if settings.is_embedded() {
             // Holding the lock means that whoever claimed a scan before is dead.
             made.tenants.store(settings.any_tenant()).expire_leases().await?;
+            made.tenants.dispatch.depose().await?;
         }
         let worker = made.worker(settings, &args.handing, &args.running)?;
         tokio::join!(worker.run(), made.scheduler(&args.handing).run());

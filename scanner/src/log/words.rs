@@ -7,6 +7,7 @@ use uuid::Uuid as Id;
 
 /// All that is ever said.
 pub(super) const MESSAGES: &[&str] = &[
+    "a schedule cannot be read",
     "a ticket stands",
     "another program reads the database; the log of it shrinks when that is done",
     "answered",
@@ -40,6 +41,7 @@ pub(crate) const SPANS: &[&str] = &["census", "page", "scan", "stream"];
 pub(super) const FIELDS: &[(&str, Holds)] = &[
     ("scan", Uuid),
     ("connection", Uuid),
+    ("tenant", Uuid),
     ("key", Uuid),
     ("epoch", Number),
     ("state", Word),

@@ -94,34 +94,60 @@ impl std::fmt::Debug for Scanner {
 impl Scanner {
     /// Runs a scan to its end. `None` when it is not ours to run: done already, or another worker's.
     pub async fn run(&self, scan: Uuid) -> Result<Option<Outcome>, StoreError> {
-        let Some(claim) = self.store.claim(scan, &self.claiming()).await? else {
-            return Ok(None);
-        };
-        tracing::info!(%scan, epoch = claim.epoch, "claimed");
-        failpoint!("claimed");
-        let (_under_way, span, tool) = (metrics::under_way(), spans::scan(&claim), OnceLock::new());
+        match self.claim(scan).await? {
+            Some(claim) => self.run_claimed(&claim).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Takes the right to run a scan, if it is due and nobody else has it.
+    pub(crate) async fn claim(&self, scan: Uuid) -> Result<Option<Claim>, StoreError> {
+        let claim = self.store.claim(scan, &self.claiming()).await?;
+        if let Some(claim) = &claim {
+            tracing::info!(%scan, epoch = claim.epoch, "claimed");
+            failpoint!("claimed");
+        }
+        Ok(claim)
+    }
+
+    /// From the claim to the end. `None` when it went to another worker meanwhile, or was stopped by a person.
+    pub(crate) async fn run_claimed(&self, claim: &Claim) -> Result<Option<Outcome>, StoreError> {
+        let (_under_way, span, tool) = (metrics::under_way(), spans::scan(claim), OnceLock::new());
         let refreshes = UnderWay::default();
-        let reading = self.read_while_ours(&claim, &refreshes, &tool).instrument(span.clone());
+        let reading = self.read_while_ours(claim, &refreshes, &tool).instrument(span.clone());
         let read = AssertUnwindSafe(reading).catch_unwind().await;
         // The program may end after this, and what a refresh brings is not to be lost.
         refreshes.ended().await;
-        let Ok(read) = read else { return self.panicked(&claim).await };
-        let Some(outcome) = self.outcome(&claim, read) else {
-            tracing::warn!(%scan, epoch = claim.epoch, "fenced");
-            return Ok(None);
+        let ended = match read {
+            Ok(read) => self.settled(claim, read).await,
+            Err(_) => self.panicked(claim).await,
         };
-        failpoint!("read");
-        match self.while_away(|| self.store.settle(&claim, &outcome)).await {
+        let outcome = match ended {
             Err(StoreError::Fenced) => {
-                tracing::warn!(%scan, epoch = claim.epoch, "fenced");
+                tracing::warn!(scan = %claim.scan, epoch = claim.epoch, "fenced");
                 return Ok(None);
             }
-            settled => settled?,
+            ended => ended?,
+        };
+        if let Some(outcome) = &outcome {
+            span.record("state", outcome.state.word());
+            if outcome.state.is_over() {
+                metrics::scan_ended(outcome.state, tool.get().map_or("", String::as_str));
+            }
+            tracing::info!(scan = %claim.scan, state = outcome.state.word(), "settled");
         }
-        span.record("state", outcome.state.word());
-        metrics::scan_ended(outcome.state, tool.get().map_or("", String::as_str));
-        tracing::info!(%scan, state = outcome.state.word(), "settled");
         failpoint!("settled");
+        Ok(outcome)
+    }
+
+    async fn settled(
+        &self,
+        claim: &Claim,
+        read: Result<Option<Outcome>, StoreError>,
+    ) -> Result<Option<Outcome>, StoreError> {
+        let outcome = self.outcome(claim, read)?;
+        failpoint!("read");
+        self.while_away(|| self.settle(claim, &outcome)).await?;
         Ok(Some(outcome))
     }
 
@@ -147,28 +173,36 @@ impl Scanner {
         }
     }
 
-    /// What reading came to, and what follows from it where nobody waits. `None` when another worker goes on.
-    fn outcome(&self, claim: &Claim, read: Result<Option<Outcome>, StoreError>) -> Option<Outcome> {
+    /// What is due is due by the database's clock, whatever this machine's says.
+    async fn settle(&self, claim: &Claim, outcome: &Outcome) -> Result<(), StoreError> {
+        let Some(until) = outcome.until else { return self.store.settle(claim, outcome).await };
+        let ahead = self.clock.now() - self.store.now().await?;
+        self.store.settle(claim, &Outcome { until: Some(until - ahead), ..outcome.clone() }).await
+    }
+
+    /// What reading came to, and what follows from it where nobody waits.
+    fn outcome(
+        &self,
+        claim: &Claim,
+        read: Result<Option<Outcome>, StoreError>,
+    ) -> Result<Outcome, StoreError> {
         let outcome = match read {
-            Ok(outcome) => outcome?,
-            Err(StoreError::Fenced) => return None,
+            Ok(outcome) => outcome.ok_or(StoreError::Fenced)?,
+            Err(StoreError::Fenced) => return Err(StoreError::Fenced),
             Err(error) => failed(ErrorClass::Database, error.to_string()),
         };
-        match self.background {
-            None => Some(outcome),
-            Some(_) => Some(after::after(outcome, claim.tries, self.clock.now(), self.clock.chance())),
-        }
+        Ok(match self.background {
+            None => outcome,
+            Some(_) => after::after(outcome, claim.tries, self.clock.now(), self.clock.chance()),
+        })
     }
 
     /// A fault of ours, and one scan's alone.
     async fn panicked(&self, claim: &Claim) -> Result<Option<Outcome>, StoreError> {
         tracing::error!(scan = %claim.scan, "panicked");
-        let again_at = self.clock.now() + after::pause(0, self.clock.chance());
+        let pause = after::pause(claim.crashes, self.clock.chance());
         let limit = self.background.map(|it| it.crashes);
-        match self.while_away(|| self.store.crashed(claim, again_at, limit)).await {
-            Ok(_) | Err(StoreError::Fenced) => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.while_away(|| self.store.crashed(claim, pause, limit)).await.map(|_| None)
     }
 
     /// Tries again while the database is away: what a scan came to is not to be lost.

@@ -7,9 +7,9 @@ use super::watch::StopCord;
 use crate::clock::Clock;
 use crate::failpoint::failpoint;
 use crate::metrics;
-use crate::store::{Due, Firing, Planned, State, StoreError, Tenants, random_id};
-use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::HashMap;
+use crate::store::{Due, Firing, Planned, State, Store, StoreError, Tenants, random_id};
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -27,9 +27,11 @@ const SCHEDULES_AT_A_TIME: i64 = 500;
 /// Tenants that are rung for in a tick.
 const RUNG_A_TICK: i64 = 500;
 /// How often it is counted how scans stand.
-const COUNTED_EVERY: TimeDelta = TimeDelta::seconds(15);
+const COUNTED_EVERY: Duration = Duration::from_secs(15);
 /// A bell that was not answered for so long is rung again, although nothing says that it was lost.
-const FORGOTTEN: TimeDelta = TimeDelta::minutes(5);
+const FORGOTTEN: Duration = Duration::from_secs(30);
+/// How long it may take to leave the lead to others.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 pub struct Scheduler {
     pub tenants: Arc<Tenants>,
@@ -41,13 +43,15 @@ pub struct Scheduler {
     pub per_tenant: i64,
     pub stop: StopCord,
     /// The scans that were rung for, by which claim of them, and when.
-    rung: HashMap<Uuid, (i64, DateTime<Utc>)>,
+    rung: HashMap<Uuid, (i64, Instant)>,
+    /// Claims whose lease ran out, each counted once.
+    lapsed: HashSet<(Uuid, i64)>,
     /// The tenant that was rung for last.
     after: Uuid,
     leads: bool,
     bells_are_away: bool,
     /// When it was last counted how scans stand.
-    counted_at: Option<DateTime<Utc>>,
+    counted_at: Option<Instant>,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -80,6 +84,7 @@ impl Scheduler {
             per_tenant,
             stop,
             rung: HashMap::new(),
+            lapsed: HashSet::new(),
             after: Uuid::nil(),
             leads: false,
             bells_are_away: false,
@@ -90,18 +95,36 @@ impl Scheduler {
     /// Ticks until the cord is pulled.
     pub async fn run(mut self) {
         let mut pause = Duration::ZERO;
+        let stop = self.stop.clone();
         while self.may_go_on_after(pause).await {
-            pause = match self.tick_if_leading().await {
+            // What a tick that is let go has not committed, the next one does.
+            let ticked = tokio::select! {
+                biased;
+                () = stop.pulled() => break,
+                ticked = self.tick_if_leading() => ticked,
+            };
+            pause = match ticked {
                 Ok(Some(_)) => TICK,
                 Ok(None) => BACK_OFF,
                 Err(_) => {
                     tracing::warn!("database is away");
+                    self.follows();
                     BACK_OFF
                 }
             };
         }
-        // Fails only while the database is away, and then the lead runs out by itself.
-        let _ = self.tenants.dispatch.resign(JOB, &self.owner).await;
+        // Without a database the lead runs out by itself.
+        let resigning = self.tenants.dispatch.resign(JOB, &self.owner);
+        let _ = tokio::time::timeout(FAREWELL, resigning).await;
+    }
+
+    /// Another process leads, or none can: what this one counted is no longer so.
+    fn follows(&mut self) {
+        if std::mem::take(&mut self.leads) {
+            metrics::scans(&still_to_be_done(&BTreeMap::new()));
+            metrics::oldest_due(Duration::ZERO);
+        }
+        metrics::leading(false);
     }
 
     async fn may_go_on_after(&self, pause: Duration) -> bool {
@@ -114,15 +137,17 @@ impl Scheduler {
 
     async fn tick_if_leading(&mut self) -> Result<Option<Ticked>, StoreError> {
         let leads = self.tenants.dispatch.lead(JOB, &self.owner, LEAD).await?;
-        if leads && !self.leads {
-            tracing::info!("leads");
-            self.rung.clear();
-        }
-        self.leads = leads;
-        metrics::leading(leads);
         if !leads {
+            self.follows();
             return Ok(None);
         }
+        if !self.leads {
+            tracing::info!("leads");
+            self.rung.clear();
+            self.lapsed.clear();
+            self.leads = true;
+        }
+        metrics::leading(true);
         let began = Instant::now();
         let ticked = self.tick().await?;
         metrics::ticked(began.elapsed());
@@ -132,14 +157,12 @@ impl Scheduler {
 
     /// How scans stand, for who looks on.
     async fn count_now_and_then(&mut self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        if self.counted_at.is_some_and(|at| now - at < COUNTED_EVERY) {
+        if self.counted_at.is_some_and(|at| at.elapsed() < COUNTED_EVERY) {
             return Ok(());
         }
-        self.counted_at = Some(now);
+        self.counted_at = Some(Instant::now());
         let standing = self.tenants.dispatch.standing().await?;
-        let count = |state: &State| (*state, standing.by_state.get(state).copied().unwrap_or(0));
-        metrics::scans(&State::ALL.iter().filter(|state| !state.is_over()).map(count).collect::<Vec<_>>());
+        metrics::scans(&still_to_be_done(&standing.by_state));
         let waited = standing.oldest_due.map(|oldest| standing.now - oldest);
         metrics::oldest_due(waited.and_then(|it| it.to_std().ok()).unwrap_or_default());
         Ok(())
@@ -159,11 +182,11 @@ impl Scheduler {
     async fn fire(&mut self) -> Result<u64, StoreError> {
         let mut fired = 0;
         for tenant in self.tenants.dispatch.tenants_due(TENANTS_A_TICK).await? {
-            let store = self.tenants.store(tenant);
-            // By the database's clock: one that goes wrong here makes nothing early, late or twice.
-            let (due, now) = store.due(SCHEDULES_AT_A_TIME).await?;
-            let firings: Vec<_> = due.iter().filter_map(|planned| firing(planned, now)).collect();
-            fired += store.fire(&firings).await?;
+            match fire_for(&*self.tenants.store(tenant)).await {
+                Ok(of_tenant) => fired += of_tenant,
+                // One tenant's rows may be locked; the others are not to wait for that.
+                Err(_) => tracing::warn!(%tenant, "database is away"),
+            }
         }
         if fired > 0 {
             tracing::debug!(scans = fired, "fired");
@@ -176,22 +199,18 @@ impl Scheduler {
     async fn ring(&mut self) -> Result<usize, StoreError> {
         // Where bells are away, workers look.
         let Some(outstanding) = self.outstanding().await else { return Ok(0) };
-        let now = self.clock.now();
         if outstanding == 0 {
             // All were taken, or all were lost; a second bell for what was taken does no harm.
             self.rung.clear();
         }
-        self.rung.retain(|_, (_, at)| now - *at < FORGOTTEN);
+        self.rung.retain(|_, (_, at)| at.elapsed() < FORGOTTEN);
         let room = MOST.saturating_sub(outstanding);
         if room == 0 {
             return Ok(0);
         }
         let mut due = self.tenants.dispatch.lapsed(RUNG_A_TICK).await?;
+        self.notice(&due);
         due.retain(|due| self.is_news(due));
-        for lapsed in &due {
-            tracing::warn!(scan = %lapsed.id, epoch = lapsed.epoch, "lease ran out");
-        }
-        metrics::leases_expired(due.len() as u64);
         let in_turn = self.due_in_turn().await?;
         due.extend(in_turn.into_iter().filter(|due| self.is_news(due)));
         due.truncate(room);
@@ -201,8 +220,18 @@ impl Scheduler {
         }
         let rung = self.bells.ring(&ids).await.unwrap_or(0);
         failpoint!("rung");
-        self.rung.extend(due.iter().take(rung).map(|due| (due.id, (due.epoch, now))));
+        self.rung.extend(due.iter().take(rung).map(|due| (due.id, (due.epoch, Instant::now()))));
         Ok(rung)
+    }
+
+    /// Counts claims whose lease ran out.
+    fn notice(&mut self, lapsed: &[Due]) {
+        let known =
+            std::mem::replace(&mut self.lapsed, lapsed.iter().map(|due| (due.id, due.epoch)).collect());
+        for (scan, epoch) in self.lapsed.difference(&known) {
+            tracing::warn!(%scan, epoch, "lease ran out");
+            metrics::leases_expired(1);
+        }
     }
 
     /// Whether nobody was rung for this claim of it.
@@ -234,10 +263,26 @@ impl Scheduler {
     }
 }
 
+/// How many scans stand in each state that is not the last.
+fn still_to_be_done(by_state: &BTreeMap<State, u64>) -> Vec<(State, u64)> {
+    let states = State::ALL.iter().filter(|state| !state.is_over());
+    states.map(|state| (*state, by_state.get(state).copied().unwrap_or(0))).collect()
+}
+
+async fn fire_for(store: &dyn Store) -> Result<u64, StoreError> {
+    // By the database's clock: one that goes wrong here makes nothing early, late or twice.
+    let (due, now) = store.due(SCHEDULES_AT_A_TIME).await?;
+    let firings: Vec<_> = due.iter().filter_map(|planned| firing(planned, now)).collect();
+    store.fire(&firings).await
+}
+
 /// The next time after this one. A schedule that cannot be read is not fired again before somebody mends it.
 fn firing(planned: &Planned, now: DateTime<Utc>) -> Option<Firing> {
     let jitter = planned.jitter_s.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
     let schedule = Schedule::parse(&planned.spec, &planned.zone, jitter).ok();
+    if schedule.is_none() {
+        tracing::error!(connection = %planned.connection_id, "a schedule cannot be read");
+    }
     let next_at = schedule.and_then(|schedule| schedule.next_after(now, planned.connection_id));
     let scan = random_id(&mut rand::rng());
     Some(Firing { connection: planned.connection_id, scan, due_at: planned.next_at?, next_at })

@@ -57,6 +57,10 @@ impl StopCord {
         self.0.send_replace(true);
     }
 
+    pub fn is_pulled(&self) -> bool {
+        *self.0.borrow()
+    }
+
     pub async fn pulled(&self) {
         // Fails only when the sender is gone, and `self` holds it.
         let _ = self.0.subscribe().wait_for(|pulled| *pulled).await;

@@ -6,7 +6,8 @@ use super::bells::{Answerer, Bells};
 use super::watch::StopCord;
 use crate::failpoint::failpoint;
 use crate::metrics;
-use crate::store::{Outcome, StoreError, Tenants, random_id};
+use crate::store::{Claim, StoreError, Tenants, random_id};
+use futures::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,11 +16,13 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// How long a scan may take to stop after its page before it is given back without its consent.
-pub const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(7);
+/// How long that may take. Together less than ten seconds: what is killed then has lost nothing.
+const AT_LAST: Duration = Duration::from_secs(2);
+/// Tenants, and scans that lost their worker, that a look takes in.
+const AT_A_LOOK: i64 = 100;
 /// Between looks while there are no bells to rely on.
 const WITHOUT_BELLS: Duration = Duration::from_secs(2);
-/// Before a look after one that found something: what it found has to be claimed first.
-const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// What a worker is made of.
 pub struct Worker {
@@ -31,8 +34,7 @@ pub struct Worker {
     slots: Arc<Semaphore>,
     look_every: Duration,
     stop: StopCord,
-    /// The scans under way, and whose they are.
-    under_way: Mutex<BTreeMap<Uuid, Uuid>>,
+    under_way: AllUnderWay,
 }
 
 impl std::fmt::Debug for Worker {
@@ -51,7 +53,7 @@ impl Worker {
         look_every: Duration,
     ) -> Arc<Self> {
         let stop = scanner.stop.clone();
-        let under_way = Mutex::default();
+        let under_way = AllUnderWay::default();
         let permits = Arc::new(Semaphore::new(slots));
         Arc::new(Self { tenants, bells, scanner, places: slots, slots: permits, look_every, stop, under_way })
     }
@@ -77,33 +79,40 @@ impl Worker {
         }
     }
 
+    /// A bell that is heard while every slot is taken is let go: another worker finds its scan, or it rings again.
     async fn answer(&self, scan: Uuid) {
+        let Ok(slot) = self.slots.clone().try_acquire_owned() else { return };
         failpoint!("fetched");
-        // Closed by nobody.
-        if let Ok(slot) = self.slots.clone().acquire_owned().await {
-            self.take(scan, slot).await;
+        match self.claimed(scan, slot).await {
+            Ok(Some(claimed)) => claimed.run().await,
+            Ok(None) => {}
+            Err(_) => tracing::warn!(%scan, "database is away"),
         }
     }
 
-    /// Looks into the database, more often while it finds something.
-    async fn look(self: &Arc<Self>) {
+    /// Looks into the database, again at once as long as there is something to be had.
+    async fn look(&self) {
         let mut running = JoinSet::new();
-        let mut pause = Duration::ZERO;
+        let (mut pause, mut after) = (Duration::ZERO, random_id(&mut rand::rng()));
         while self.may_go_on_after(pause).await {
-            let free = self.slots.available_permits();
-            let found = self.found(free).await.unwrap_or_else(|_| {
-                tracing::warn!("database is away");
-                vec![]
-            });
-            metrics::looked(found.len() as u64);
-            // A bell was quicker: who looks for nothing finds nothing, and knows no more than before.
-            let knows_no_more = free == 0;
-            pause = if found.is_empty() && !knows_no_more { self.until_next_look() } else { AT_ONCE };
-            for scan in found {
+            let mut took = false;
+            let found = self.found(&mut after).await;
+            metrics::looked(found.as_ref().map_or(0, |found| found.len() as u64));
+            for scan in found.iter().flatten() {
                 let Ok(slot) = self.slots.clone().try_acquire_owned() else { break };
-                let this = self.clone();
-                running.spawn(async move { this.take(scan, slot).await });
+                match self.claimed(*scan, slot).await {
+                    Ok(Some(claimed)) => {
+                        took = true;
+                        running.spawn(claimed.run());
+                    }
+                    Ok(None) => {}
+                    Err(_) => break,
+                }
             }
+            if found.is_err() {
+                tracing::warn!("database is away");
+            }
+            pause = if took { Duration::ZERO } else { self.until_next_look() };
             while running.try_join_next().is_some() {}
         }
         while running.join_next().await.is_some() {}
@@ -129,58 +138,86 @@ impl Worker {
         pause.mul_f64(0.5 + self.scanner.clock.chance() / 2.0)
     }
 
-    /// What could be taken up now, a few more than fit: other workers take some of it.
-    async fn found(&self, free: usize) -> Result<Vec<Uuid>, StoreError> {
-        let many = i64::try_from(free).unwrap_or(i64::MAX);
+    /// What could be taken up now: what lost its worker, and what is due of the tenants after those of the last look.
+    async fn found(&self, after: &mut Uuid) -> Result<Vec<Uuid>, StoreError> {
         let dispatch = &self.tenants.dispatch;
-        let per_tenant = self.scanner.background.map_or(many, |it| it.per_tenant);
-        // From some tenant on, another one each time, so that none is always last.
-        let from = random_id(&mut rand::rng());
-        let mut tenants = dispatch.tenants_waiting(from, many).await?;
-        if tenants.len() < free {
-            tenants.extend(dispatch.tenants_waiting(Uuid::nil(), many).await?);
-            tenants.dedup();
+        let lapsed = dispatch.lapsed(AT_A_LOOK).await?;
+        let mut tenants = dispatch.tenants_waiting(*after, AT_A_LOOK).await?;
+        *after = tenants.last().copied().unwrap_or_default();
+        if (tenants.len() as i64) < AT_A_LOOK {
+            let first = dispatch.tenants_waiting(Uuid::nil(), AT_A_LOOK).await?;
+            tenants.extend(first.into_iter().filter(|first| !tenants.contains(first)).collect::<Vec<_>>());
         }
-        let lapsed = dispatch.lapsed(many).await?;
+        let per_tenant = self.scanner.background.map_or(1, |it| it.per_tenant);
         let due = dispatch.scans_due(&tenants, per_tenant).await?;
-        let mut found: Vec<_> = lapsed.into_iter().chain(due).map(|due| due.id).collect();
-        found.truncate(free);
-        Ok(found)
+        Ok(lapsed.into_iter().chain(due).map(|due| due.id).collect())
     }
 
-    /// Runs a scan if it is there to be run.
-    async fn take(&self, scan: Uuid, slot: OwnedSemaphorePermit) {
-        if self.run_one(scan).await.is_err() {
-            // Its lease will run out, and whoever takes it up then goes on from the last page.
-            tracing::warn!(%scan, "database is away");
-        }
-        drop(slot);
-    }
-
-    async fn run_one(&self, scan: Uuid) -> Result<Option<Outcome>, StoreError> {
+    /// Claims a scan, if it is there to be run and nobody was quicker.
+    async fn claimed(&self, scan: Uuid, slot: OwnedSemaphorePermit) -> Result<Option<Claimed>, StoreError> {
         let Some(tenant) = self.tenants.dispatch.tenant_of(scan).await? else { return Ok(None) };
-        let scanner = Scanner { store: self.tenants.store(tenant), tenant, ..self.scanner.clone() };
-        // A second bell for what is under way here already.
-        if self.under_way().contains_key(&scan) {
+        if self.stop.is_pulled() {
             return Ok(None);
         }
-        self.under_way().insert(scan, tenant);
-        let ran = scanner.run(scan).await;
-        self.under_way().remove(&scan);
-        ran
+        let scanner = Scanner { store: self.tenants.store(tenant), tenant, ..self.scanner.clone() };
+        let Some(claim) = scanner.claim(scan).await? else { return Ok(None) };
+        let under_way = UnderWay::begin(&self.under_way, scan, tenant);
+        Ok(Some(Claimed { scanner, claim, _under_way: under_way, _slot: slot }))
     }
 
     /// Whatever has not stopped goes back to the queue; who still writes for it is fenced out.
     async fn give_back(&self) {
-        let mut given_back = 0;
-        let tenants: BTreeSet<_> = self.under_way().values().copied().collect();
-        for tenant in tenants {
-            given_back += self.tenants.store(tenant).give_back(&self.scanner.owner).await.unwrap_or(0);
+        let tenants: BTreeSet<_> = lock(&self.under_way).values().copied().collect();
+        let owner = &self.scanner.owner;
+        let giving =
+            tenants.into_iter().map(async |tenant| self.tenants.store(tenant).give_back(owner).await);
+        match tokio::time::timeout(AT_LAST, join_all(giving)).await {
+            Ok(given) => tracing::warn!(scans = given.iter().flatten().sum::<u64>(), "gave back"),
+            // Their leases run out.
+            Err(_) => tracing::warn!("database is away"),
         }
-        tracing::warn!(scans = given_back, "gave back");
     }
+}
 
-    fn under_way(&self) -> MutexGuard<'_, BTreeMap<Uuid, Uuid>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+/// A scan that is ours, and its slot.
+struct Claimed {
+    scanner: Scanner,
+    claim: Claim,
+    _under_way: UnderWay,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Claimed {
+    async fn run(self) {
+        if self.scanner.run_claimed(&self.claim).await.is_err() {
+            // Its lease runs out, and whoever takes it up then goes on from the last page.
+            tracing::warn!(scan = %self.claim.scan, "database is away");
+        }
     }
+}
+
+/// The scans that are under way, and whose they are.
+type AllUnderWay = Arc<Mutex<BTreeMap<Uuid, Uuid>>>;
+
+/// A scan that is, for as long as this is held.
+struct UnderWay {
+    all: AllUnderWay,
+    scan: Uuid,
+}
+
+impl UnderWay {
+    fn begin(all: &AllUnderWay, scan: Uuid, tenant: Uuid) -> Self {
+        lock(all).insert(scan, tenant);
+        Self { all: all.clone(), scan }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        lock(&self.all).remove(&self.scan);
+    }
+}
+
+fn lock(all: &AllUnderWay) -> MutexGuard<'_, BTreeMap<Uuid, Uuid>> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
 }

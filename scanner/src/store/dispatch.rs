@@ -25,6 +25,8 @@ pub trait Dispatch: Send + Sync {
     async fn standing(&self) -> Result<Standing>;
     /// Takes or keeps the lead in a job that one process does; whether this one has it.
     async fn lead(&self, job: &str, owner: &str, lease: Duration) -> Result<bool>;
+    /// Ends every lead: whoever had one is known to be dead.
+    async fn depose(&self) -> Result<()>;
     /// Leaves the lead to others.
     async fn resign(&self, job: &str, owner: &str) -> Result<()>;
 }

@@ -33,6 +33,10 @@ pub enum StoreError {
     TooMuchPower(&'static str),
     #[error("the database role is no member of {0}; log in as one that is: CREATE ROLE … LOGIN IN ROLE {0}")]
     NotAMember(&'static str),
+    #[error(
+        "the connection did not take on the role {0}; a pooler in front of the database has to pass its start-up options on"
+    )]
+    NotTakenOn(&'static str),
     /// Worth another try.
     #[error("the database is busy or away ({0})")]
     Busy(String),
@@ -53,11 +57,12 @@ impl StoreError {
         match error {
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default().into_owned();
-                // Serialization failure, deadlock, lock timeout, a transaction that stood still for too long, shutdown,
-                // crash, start, no room for another connection; SQLite's busy and locked.
+                // Connection lost, read-only for now, a transaction that stood still for too long, serialization failure,
+                // deadlock, disk full, out of memory, no room for another connection, lock timeout, statement timeout,
+                // shutdown, crash, start; SQLite's busy and locked.
                 let passing = [
-                    "25P03", "40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "5", "6", "517",
-                    "261", "773",
+                    "08000", "08003", "08006", "25006", "25P03", "53100", "53200", "57014", "40001", "40P01",
+                    "55P03", "57P01", "57P02", "57P03", "53300", "5", "6", "517", "261", "773",
                 ];
                 if passing.contains(&code.as_str()) {
                     Self::Busy(format!("code {code}"))

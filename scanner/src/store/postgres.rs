@@ -81,7 +81,7 @@ async fn pool(url: &str, role: &'static str, connections: u32) -> Result<PgPool>
         .max_connections(connections)
         // A server that is starting, or full, is waited for.
         .acquire_timeout(Duration::from_secs(10));
-    pool.connect_with(options).await.map_err(|error| {
+    let pool = pool.connect_with(options).await.map_err(|error| {
         match error.as_database_error().and_then(|error| error.code()).as_deref() {
             // insufficient_privilege: who logs in may not take on the role.
             Some("42501") => StoreError::NotAMember(role),
@@ -89,7 +89,10 @@ async fn pool(url: &str, role: &'static str, connections: u32) -> Result<PgPool>
             Some("22023") => StoreError::NotMigrated,
             _ => error.into(),
         }
-    })
+    })?;
+    // Between us and the server there may be a pooler that keeps such options to itself.
+    let taken_on: String = sqlx::query_scalar("SELECT current_user::text").fetch_one(&pool).await?;
+    if taken_on == role { Ok(pool) } else { Err(StoreError::NotTakenOn(role)) }
 }
 
 impl Dispatcher {
@@ -146,7 +149,7 @@ impl Dispatch for Dispatcher {
     async fn lapsed(&self, limit: i64) -> Result<Vec<Due>> {
         let lapsed = sqlx::query_as(
             "SELECT tenant_id, id, epoch FROM scans WHERE state = 'running' AND lease_until < statement_timestamp()
-             LIMIT $1",
+             ORDER BY lease_until LIMIT $1",
         );
         Ok(lapsed.bind(limit).fetch_all(&self.pool).await?)
     }
@@ -180,6 +183,11 @@ impl Dispatch for Dispatcher {
         );
         let led = led.bind(job).bind(owner).bind(lease.as_secs_f64()).execute(&self.pool).await?;
         Ok(led.rows_affected() == 1)
+    }
+
+    async fn depose(&self) -> Result<()> {
+        sqlx::query("DELETE FROM leaders").execute(&self.pool).await?;
+        Ok(())
     }
 
     async fn resign(&self, job: &str, owner: &str) -> Result<()> {
@@ -399,6 +407,13 @@ impl TenantTx {
         .bind(cases.iter().map(|id| id.as_str()).collect::<Vec<_>>())
         .execute(self.rows())
         .await?;
+        Ok(())
+    }
+
+    /// Claims of a tenant: each is to see what those before it came to.
+    async fn one_after_the_other(&mut self) -> Result<()> {
+        let locked = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('claim ' || $1, 0))");
+        locked.bind(self.tenant.to_string()).execute(self.rows()).await?;
         Ok(())
     }
 

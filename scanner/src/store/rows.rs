@@ -285,6 +285,8 @@ pub struct Claim {
     pub lease: Duration,
     /// How often it failed as a whole before, for a reason that may pass.
     pub tries: i64,
+    /// How often it ended its worker since it last got further.
+    pub crashes: i64,
     /// What is read again; otherwise, what is new.
     pub backfill: Option<Backfill>,
 }

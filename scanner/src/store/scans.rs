@@ -2,7 +2,7 @@
 
 use super::{Backfill, Claim, Claiming, Doing, ErrorClass, Outcome, Result, Scan, ScannedStream, State};
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use twinflow_connectors::Cursor;
 use uuid::Uuid;
 
@@ -15,6 +15,8 @@ pub trait Scans {
     async fn open_backfill(&self, connection: Uuid, fresh: Uuid, window: Backfill) -> Result<Uuid>;
     /// Takes a scan that is due, or whose worker's lease has run out.
     async fn claim(&self, scan: Uuid, claiming: &Claiming<'_>) -> Result<Option<Claim>>;
+    /// What time it is for leases and for what is due.
+    async fn now(&self) -> Result<DateTime<Utc>>;
     /// Holds a claim through a long wait.
     async fn renew(&self, claim: &Claim) -> Result<()>;
     /// Notes what a stream's scan does.
@@ -23,9 +25,9 @@ pub trait Scans {
     async fn backfilled(&self, scan: Uuid, stream: &str) -> Result<Option<Cursor>>;
     /// Ends a claim. [`State::Queued`] goes back to the queue, [`State::Waiting`] is due again at `until`.
     async fn settle(&self, claim: &Claim, outcome: &Outcome) -> Result<()>;
-    /// Ends a claim whose scan went wrong in a way that would end a worker; it is due again in a while, or quarantined
+    /// Ends a claim whose scan went wrong in a way that would end a worker; it is due again after a pause, or quarantined
     /// once that has happened `limit` times without a page kept between. How it stands now.
-    async fn crashed(&self, claim: &Claim, again_at: DateTime<Utc>, limit: Option<i64>) -> Result<State>;
+    async fn crashed(&self, claim: &Claim, pause: TimeDelta, limit: Option<i64>) -> Result<State>;
     /// Gives back to the queue whatever this worker has claimed. How many.
     async fn give_back(&self, owner: &str) -> Result<u64>;
     /// Lets every lease run out: whoever claimed before is known to be dead.

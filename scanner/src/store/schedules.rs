@@ -15,7 +15,7 @@ pub trait Schedules {
     async fn plan(&self, planned: &Planned) -> Result<bool>;
     /// Lets a connection rest: no more scans by schedule, and the one under way waits. Whether it did not rest already.
     async fn rest(&self, connection: Uuid) -> Result<bool>;
-    /// Ends the rest: due at once. Whether it rested.
+    /// Ends the rest: due at once, or when a pause ends that the tool asked for. Whether it rested.
     async fn wake(&self, connection: Uuid) -> Result<bool>;
     /// Schedules that are due, the longest overdue first; and what time it is. Also those of connections that are over:
     /// what stayed due would be found again and again, before what is younger.

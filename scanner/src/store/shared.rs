@@ -226,12 +226,15 @@ impl Store for Engine {
     async fn keep(&self, claim: &Claim, page: &Kept<'_>) -> Result<u64> {
         let mut tx = self.write().await?;
         // First, so that a worker that has been superseded writes nothing.
-        tx.advance(claim).await?;
+        tx.hold(claim).await?;
         let new = tx.insert_events(claim.connection, page.events).await?
             + tx.revise_events(claim.connection, page.revised, page.withdrawn).await?;
         tx.upsert_cases(claim.connection, page.stream, page.cases, page.read_at).await?;
         let restored = tx.restore(claim.connection, page.read_at).await?;
         tx.upsert_names(claim.connection, page.names).await?;
+        if new + restored > 0 {
+            tx.got_further(claim).await?;
+        }
         if claim.backfill.is_none() {
             tx.set_cursor(claim.connection, page.stream, page.cursor).await?;
         }

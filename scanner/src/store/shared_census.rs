@@ -29,7 +29,7 @@ impl Census for Engine {
 
     async fn keep_census(&self, claim: &Claim, page: &CensusPage<'_>) -> Result<()> {
         let mut tx = self.write().await?;
-        tx.advance(claim).await?;
+        tx.hold(claim).await?;
         tx.see(claim.connection, page.present, page.census.began).await?;
         let restored = tx.restore(claim.connection, page.census.began).await?;
         sqlx::query(

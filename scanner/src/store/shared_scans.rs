@@ -6,7 +6,7 @@ use crate::store::{
     StoreError, Tally, WantedScans,
 };
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::types::Json;
 use twinflow_connectors::Cursor;
 use uuid::Uuid;
@@ -89,6 +89,10 @@ impl Scans for Engine {
         Ok(claim)
     }
 
+    async fn now(&self) -> Result<DateTime<Utc>> {
+        Ok(self.read().await?.now)
+    }
+
     async fn renew(&self, claim: &Claim) -> Result<()> {
         let mut tx = self.write().await?;
         tx.hold(claim).await?;
@@ -123,7 +127,7 @@ impl Scans for Engine {
         tx.commit().await
     }
 
-    async fn crashed(&self, claim: &Claim, again_at: DateTime<Utc>, limit: Option<i64>) -> Result<State> {
+    async fn crashed(&self, claim: &Claim, pause: TimeDelta, limit: Option<i64>) -> Result<State> {
         let mut tx = self.write().await?;
         tx.hold(claim).await?;
         let crashes: i64 = sqlx::query_scalar(
@@ -141,7 +145,7 @@ impl Scans for Engine {
         let outcome = Outcome {
             state,
             reasons: vec![reason.to_owned()],
-            until: (!given_up).then_some(again_at),
+            until: (!given_up).then_some(tx.now + pause),
             error: Some(ErrorClass::Crash),
         };
         tx.settle(claim, &outcome).await?;
@@ -281,23 +285,22 @@ impl TenantTx {
         held_or_fenced(held.rows_affected())
     }
 
-    /// The fence, for who has got further: what went wrong before does not count any more.
-    pub(super) async fn advance(&mut self, claim: &Claim) -> Result<()> {
-        let held = sqlx::query(
-            "UPDATE scans SET lease_until = $4, crashes = 0, tries = 0
-             WHERE tenant_id = $1 AND id = $2 AND epoch = $3 AND state = 'running'",
+    /// Forgets what went wrong before, for a scan that has got further: what it keeps was not known.
+    pub(super) async fn got_further(&mut self, claim: &Claim) -> Result<()> {
+        sqlx::query(
+            "UPDATE scans SET crashes = 0, tries = 0
+             WHERE tenant_id = $1 AND id = $2 AND (crashes > 0 OR tries > 0)",
         )
         .bind(self.tenant)
         .bind(claim.scan)
-        .bind(claim.epoch)
-        .bind(self.now + claim.lease)
         .execute(self.rows())
         .await?;
-        held_or_fenced(held.rows_affected())
+        Ok(())
     }
 
     async fn claim(&mut self, scan: Uuid, claiming: &Claiming<'_>) -> Result<Option<Claim>> {
-        type Row = (Uuid, i64, i64, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+        type Row = (Uuid, i64, i64, i64, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+        self.one_after_the_other().await?;
         let row: Option<Row> = sqlx::query_as(
             "UPDATE scans SET epoch = epoch + 1, owner = $3, lease_until = $4, attempts = attempts + 1,
                  crashes = crashes + CASE state WHEN 'running' THEN 1 ELSE 0 END,
@@ -307,7 +310,7 @@ impl TenantTx {
                      OR state = 'running' AND ($6 OR lease_until < $5))
                  AND ($8 IS NULL OR $8 > (SELECT count(*) FROM scans others WHERE others.tenant_id = $1
                      AND others.state = 'running' AND others.lease_until >= $5 AND others.id <> $2))
-             RETURNING connection_id, epoch, tries, since, upto",
+             RETURNING connection_id, epoch, tries, crashes, since, upto",
         )
         .bind(self.tenant)
         .bind(scan)
@@ -319,12 +322,13 @@ impl TenantTx {
         .bind(claiming.per_tenant)
         .fetch_optional(self.rows())
         .await?;
-        Ok(row.map(|(connection, epoch, tries, since, upto)| Claim {
+        Ok(row.map(|(connection, epoch, tries, crashes, since, upto)| Claim {
             scan,
             connection,
             epoch,
             lease: claiming.lease,
             tries,
+            crashes,
             backfill: since.map(|since| Backfill { since, upto }),
         }))
     }

@@ -53,7 +53,7 @@ impl Schedules for Engine {
         // Its worker, if it has one, is fenced out; what it kept stays.
         sqlx::query(
             "UPDATE scans SET state = 'waiting', epoch = epoch + 1, owner = NULL, lease_until = NULL, due_at = $3,
-                 until = NULL, reasons = $4
+                 reasons = $4
              WHERE tenant_id = $1 AND connection_id = $2 AND state IN ('queued', 'running', 'waiting')",
         )
         .bind(tx.tenant)
@@ -78,7 +78,7 @@ impl Schedules for Engine {
         .execute(tx.rows())
         .await?;
         sqlx::query(
-            "UPDATE scans SET state = 'queued', due_at = $3, reasons = $4
+            "UPDATE scans SET due_at = CASE WHEN until > $3 THEN until ELSE $3 END, reasons = $4
              WHERE tenant_id = $1 AND connection_id = $2 AND state = 'waiting' AND due_at = $5",
         )
         .bind(tx.tenant)

@@ -199,6 +199,11 @@ impl Dispatch for Engine {
         Ok(led.rows_affected() == 1)
     }
 
+    async fn depose(&self) -> Result<()> {
+        sqlx::query("DELETE FROM leaders").execute(&self.writer).await?;
+        Ok(())
+    }
+
     async fn resign(&self, job: &str, owner: &str) -> Result<()> {
         let resigned = sqlx::query("DELETE FROM leaders WHERE job = $1 AND owner = $2");
         resigned.bind(job).bind(owner).execute(&self.writer).await?;
@@ -363,6 +368,12 @@ impl TenantTx {
             });
             update.build().persistent(false).execute(self.rows()).await?;
         }
+        Ok(())
+    }
+
+    /// There is one writer.
+    #[expect(clippy::unused_async, reason = "the other engine has something to wait for")]
+    async fn one_after_the_other(&mut self) -> Result<()> {
         Ok(())
     }
 

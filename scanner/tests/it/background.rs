@@ -18,7 +18,7 @@ use twinflow::store::{
     Asked, Claim, Claiming, Connection, Doing, ErrorClass, Firing, Kept, Outcome, Planned, Rank, State,
     Store, StoreError, Tenants, WantedScans, Whom,
 };
-use twinflow_connectors::{Cursor, Stream};
+use twinflow_connectors::{Activity, Cursor, Event, Opaque, Stream};
 use twinflow_fixtures::stands;
 use uuid::Uuid;
 
@@ -63,21 +63,9 @@ impl World {
     }
 
     async fn connected(&self, name: &str) -> Uuid {
-        let connection = Connection {
-            id: Uuid::new_v4(),
-            name: name.to_owned(),
-            tool: "github".into(),
-            base_url: "https://api.github.com".into(),
-            account_id: "1".into(),
-            account_name: "somebody".into(),
-            created_at: DateTime::UNIX_EPOCH,
-            pseudonymise: Whom::Nobody,
-            paused: None,
-            disconnected_at: None,
-        };
-        let sealed: Vec<u8> = std::iter::once(1).chain(std::iter::repeat_n(0, 99)).collect();
+        let connection = connection(name);
         let stream = Stream { name: "stream".into() };
-        self.store().add_connection(&connection, &sealed, &[stream]).await.unwrap();
+        self.store().add_connection(&connection, &sealed(), &[stream]).await.unwrap();
         connection.id
     }
 
@@ -116,11 +104,47 @@ impl World {
     }
 }
 
+fn sealed() -> Vec<u8> {
+    std::iter::once(1).chain(std::iter::repeat_n(0, 99)).collect()
+}
+
+fn connection(name: &str) -> Connection {
+    Connection {
+        id: Uuid::new_v4(),
+        name: name.to_owned(),
+        tool: "github".into(),
+        base_url: "https://api.github.com".into(),
+        account_id: "1".into(),
+        account_name: "somebody".into(),
+        created_at: DateTime::UNIX_EPOCH,
+        pseudonymise: Whom::Nobody,
+        paused: None,
+        disconnected_at: None,
+    }
+}
+
+fn event(nth: u32) -> Event {
+    Event {
+        case: Opaque::new("1").unwrap(),
+        activity: Activity::Created,
+        resource: None,
+        at: DateTime::UNIX_EPOCH,
+        from: None,
+        to: None,
+        source: Opaque::new(nth.to_string()).unwrap(),
+        turn: 0,
+    }
+}
+
 fn ended(state: State) -> Outcome {
     Outcome { state, reasons: vec![], until: None, error: None }
 }
 
 async fn keep_a_page(store: &dyn Store, claim: &Claim) -> Result<u64, StoreError> {
+    keep(store, claim, &[]).await
+}
+
+async fn keep(store: &dyn Store, claim: &Claim, events: &[Event]) -> Result<u64, StoreError> {
     let (cursor, asked, skipped, doing) =
         (Cursor::default(), Asked::default(), BTreeMap::new(), Doing::default());
     let page = Kept {
@@ -128,7 +152,7 @@ async fn keep_a_page(store: &dyn Store, claim: &Claim) -> Result<u64, StoreError
         cursor: &cursor,
         read_at: DateTime::UNIX_EPOCH,
         cases: &[],
-        events: &[],
+        events,
         revised: &[],
         withdrawn: &[],
         names: &[],
@@ -154,7 +178,7 @@ macro_rules! both_engines_promise {
 both_engines_promise! {
     a_scan_that_waits_is_taken_up_when_it_is_due_and_not_before,
     a_scan_that_ends_its_worker_three_times_is_quarantined_and_holds_its_connection,
-    a_page_that_is_kept_between_lets_crashes_be_forgotten,
+    what_is_new_lets_crashes_be_forgotten_and_what_was_known_does_not,
     a_panic_counts_as_a_crash_and_the_third_quarantines,
     who_is_cancelled_writes_nothing_more,
     a_connection_that_rests_is_fenced_and_goes_on_when_it_wakes,
@@ -162,15 +186,13 @@ both_engines_promise! {
     two_who_fire_at_once_open_one_scan,
     what_is_under_way_is_not_opened_again_by_its_schedule,
     a_connection_that_waits_for_a_person_is_not_opened_by_its_schedule,
-<<<<<<< ours
     a_connection_that_is_over_is_never_due_and_its_scans_are_over_too,
-=======
-    a_connection_that_is_over_is_not_scanned_and_its_schedule_is_in_nobodys_way,
     who_has_nothing_due_yet_is_not_among_the_tenants_to_look_at,
->>>>>>> theirs
     a_person_goes_before_the_schedule_and_that_before_a_backfill,
     a_backfill_runs_beside_a_scan_of_its_connection,
     no_tenant_runs_more_than_its_share,
+    many_who_claim_at_once_keep_to_the_share,
+    a_pause_that_a_tool_asked_for_outlives_a_rest,
     what_is_given_back_is_due_at_once_and_its_worker_is_fenced_out,
     one_leads_until_it_resigns_or_its_time_is_up,
     scans_are_shown_page_by_page_and_by_state_and_error,
@@ -209,20 +231,30 @@ async fn a_scan_that_ends_its_worker_three_times_is_quarantined_and_holds_its_co
     assert!(world.claim(scan).await.is_some(), "who lets it go has looked into it");
 }
 
-async fn a_page_that_is_kept_between_lets_crashes_be_forgotten(world: World) {
+async fn what_is_new_lets_crashes_be_forgotten_and_what_was_known_does_not(world: World) {
     let scan = world.opened(world.connected("github").await).await;
-    for _ in 0..7 {
+    for nth in 0..5 {
         let claim = world.claim(scan).await.expect("it gets further each time");
-        keep_a_page(world.store(), &claim).await.unwrap();
+        keep(world.store(), &claim, &[event(nth)]).await.unwrap();
         world.worker_dies().await;
     }
+    // Another stream's page, read again and again, would hide the one that ends its workers.
+    for expected in [true, true, false] {
+        let claim = world.claim(scan).await;
+        assert_eq!(claim.is_some(), expected);
+        if let Some(claim) = claim {
+            keep(world.store(), &claim, &[event(0)]).await.unwrap();
+            world.worker_dies().await;
+        }
+    }
+    assert_eq!(world.state(scan).await, State::Quarantined);
 }
 
 async fn a_panic_counts_as_a_crash_and_the_third_quarantines(world: World) {
     let scan = world.opened(world.connected("github").await).await;
     for expected in [State::Waiting, State::Waiting, State::Quarantined] {
         let claim = world.claim(scan).await.expect("it is due");
-        assert_eq!(world.store().crashed(&claim, world.now(), Some(3)).await.unwrap(), expected);
+        assert_eq!(world.store().crashed(&claim, TimeDelta::zero(), Some(3)).await.unwrap(), expected);
     }
     assert_eq!(world.state(scan).await, State::Quarantined);
 }
@@ -276,13 +308,11 @@ async fn what_is_under_way_is_not_opened_again_by_its_schedule(world: World) {
 
 async fn a_connection_that_waits_for_a_person_is_not_opened_by_its_schedule(world: World) {
     let connection = world.connected("github").await;
-    let sealed: Vec<u8> = std::iter::once(1).chain(std::iter::repeat_n(0, 99)).collect();
-    assert!(world.store().pause(connection, "w", &sealed, "see to it").await.unwrap());
+    assert!(world.store().pause(connection, "w", &sealed(), "see to it").await.unwrap());
     assert_eq!(world.fire().await, 1, "its time moves on");
     assert!(world.store().scans(&WantedScans::newest(10)).await.unwrap().is_empty());
 }
 
-<<<<<<< ours
 async fn a_connection_that_is_over_is_never_due_and_its_scans_are_over_too(world: World) {
     let dispatch = world.tenants().await.dispatch;
     let claim = world.claimed().await;
@@ -292,13 +322,6 @@ async fn a_connection_that_is_over_is_never_due_and_its_scans_are_over_too(world
     assert_eq!(world.store().fence(claim.connection).await.unwrap(), 1);
     assert!(dispatch.tenants_due(10).await.unwrap().is_empty(), "it would stand in the way of others");
     assert_eq!((world.fire().await, world.state(claim.scan).await), (0, State::Failed));
-=======
-async fn a_connection_that_is_over_is_not_scanned_and_its_schedule_is_in_nobodys_way(world: World) {
-    let connection = world.connected("github").await;
-    world.store().fence(connection).await.unwrap();
-    assert_eq!(world.fire().await, 1, "its time moves on");
-    assert_eq!(world.tenants().await.dispatch.tenants_due(10).await.unwrap(), Vec::<Uuid>::new());
-    assert_eq!(world.store().scans(&WantedScans::newest(10)).await.unwrap().len(), 0);
 }
 
 async fn who_has_nothing_due_yet_is_not_among_the_tenants_to_look_at(world: World) {
@@ -306,10 +329,9 @@ async fn who_has_nothing_due_yet_is_not_among_the_tenants_to_look_at(world: Worl
     let dispatch = world.tenants().await.dispatch;
     let until = Some(world.now() + TimeDelta::hours(1));
     world.store().settle(&claim, &Outcome { until, ..ended(State::Waiting) }).await.unwrap();
-    assert_eq!(dispatch.tenants_waiting(Uuid::nil(), 10).await.unwrap(), Vec::<Uuid>::new());
+    assert!(dispatch.tenants_waiting(Uuid::nil(), 10).await.unwrap().is_empty());
     assert!(world.store().release(claim.scan).await.unwrap());
     assert_eq!(dispatch.tenants_waiting(Uuid::nil(), 10).await.unwrap(), [TENANT]);
->>>>>>> theirs
 }
 
 async fn a_person_goes_before_the_schedule_and_that_before_a_backfill(world: World) {
@@ -353,6 +375,27 @@ async fn no_tenant_runs_more_than_its_share(world: World) {
     assert_eq!(world.store().claim(scans[2], &two).await.unwrap(), None);
     world.worker_dies().await;
     assert!(world.store().claim(scans[2], &two).await.unwrap().is_some(), "the dead take no place");
+}
+
+async fn many_who_claim_at_once_keep_to_the_share(world: World) {
+    let mut scans = vec![];
+    for nth in 0..8 {
+        scans.push(world.opened(world.connected(&nth.to_string()).await).await);
+    }
+    let two = Claiming { per_tenant: Some(2), ..Claiming::new("w", LEASE) };
+    let claims =
+        join_all(scans.iter().map(async |scan| world.store().claim(*scan, &two).await.unwrap())).await;
+    assert_eq!(claims.into_iter().flatten().count(), 2);
+}
+
+async fn a_pause_that_a_tool_asked_for_outlives_a_rest(world: World) {
+    let claim = world.claimed().await;
+    let until = Some(world.now() + TimeDelta::hours(1));
+    let waits = Outcome { until, error: Some(ErrorClass::Quota), ..ended(State::Waiting) };
+    world.store().settle(&claim, &waits).await.unwrap();
+    world.store().rest(claim.connection).await.unwrap();
+    world.store().wake(claim.connection).await.unwrap();
+    assert_eq!((world.claim(claim.scan).await, world.state(claim.scan).await), (None, State::Waiting));
 }
 
 async fn what_is_given_back_is_due_at_once_and_its_worker_is_fenced_out(world: World) {
@@ -508,6 +551,27 @@ async fn a_worker_finds_by_itself_what_nobody_rang_for() {
         worker.await.unwrap();
         assert_eq!(works.bench.log().await, works.bench.facts());
     }
+}
+
+/// A tenant that can be given none of what is found stands in nobody's way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_runs_its_share_does_not_keep_a_look_from_others() {
+    let works = Works::new(engines::postgres().await, Arc::new(NoBells)).await;
+    let Works { bench, tenants, .. } = &works;
+    // It runs as many as it may, and two more lost their workers.
+    let other = tenants.store(Uuid::from_u128(1));
+    for nth in 0..6 {
+        let connection = connection(&nth.to_string());
+        other.add_connection(&connection, &sealed(), &[]).await.unwrap();
+        let scan = other.open_scan(connection.id, Uuid::new_v4()).await.unwrap();
+        let lease = if nth < 4 { LEASE } else { Duration::ZERO };
+        other.claim(scan, &Claiming::new("elsewhere", lease)).await.unwrap().unwrap();
+    }
+    bench.store().open_scan(bench.connection.id, Uuid::new_v4()).await.unwrap();
+    let worker = tokio::spawn(works.worker(Duration::from_millis(100)).run());
+    works.until(State::Complete).await;
+    works.stop.pull();
+    worker.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -612,8 +612,15 @@ async fn a_scan_that_is_not_there_is_not_claimed_and_not_found(world: World) {
     let nowhere = Uuid::new_v4();
     assert_eq!(world.store().claim(nowhere, &Claiming::new("a test", LEASE).taking_over()).await, Ok(None));
     assert_eq!(world.store().scan(nowhere).await, Ok(None));
-    let claim =
-        Claim { scan: nowhere, connection: nowhere, epoch: 0, lease: LEASE, tries: 0, backfill: None };
+    let claim = Claim {
+        scan: nowhere,
+        connection: nowhere,
+        epoch: 0,
+        lease: LEASE,
+        tries: 0,
+        crashes: 0,
+        backfill: None,
+    };
     assert_eq!(world.keep(&claim, &Page::of("1")).await, Err(StoreError::Fenced));
     assert!(world.store().open_scan(nowhere, Uuid::new_v4()).await.is_err());
     assert!(world.store().scans(&WantedScans::newest(10)).await.unwrap().is_empty());

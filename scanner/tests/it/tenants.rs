@@ -235,7 +235,7 @@ async fn what_only_another_tenant_has_cannot_be_pointed_at_nor_guessed() {
             two.a.open_scan(connection, Uuid::new_v4()).await,
             Err(StoreError::Database("code 23503".into()))
         );
-        let claim = Claim { scan, connection, epoch: 0, lease: LEASE, tries: 0, backfill: None };
+        let claim = Claim { scan, connection, epoch: 0, lease: LEASE, tries: 0, crashes: 0, backfill: None };
         assert_eq!(two.a.renew(&claim).await, Err(StoreError::Fenced));
         assert_eq!(two.a.streams(connection).await, Ok(vec![]));
         let reached_over = Claim { connection, ..two.claims[0].clone() };
