@@ -1,5 +1,6 @@
 //! The documents speak of what is there.
 
+use clap::Parser as _;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,4 +70,35 @@ fn every_recipe_a_document_names_is_there() {
             assert!(there, "{document} names just {recipe}");
         }
     }
+}
+
+/// The words of a command line; what stands between apostrophes is one.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('\'').enumerate();
+    let split = |(nth, part): (usize, &str)| match nth % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect(),
+        _ => vec![part.to_owned()],
+    };
+    parts.flat_map(split).collect()
+}
+
+#[test]
+fn every_command_line_for_operators_can_be_typed_as_it_stands() {
+    let guide = fs::read_to_string(root().join("docs/operating.md")).unwrap();
+    let units = fs::read_dir(root().join("deploy/systemd")).unwrap().map(|unit| unit.unwrap().path());
+    let units: String = units.map(|unit| fs::read_to_string(unit).unwrap()).collect();
+    let started = units.lines().filter_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/"));
+    let mut typed = 0;
+    for line in
+        guide.lines().chain(quoted(&guide)).chain(started).filter(|line| line.starts_with("twinflow "))
+    {
+        let parsed = twinflow::cli::Cli::try_parse_from(words(line));
+        // `twinflow renew` and the like stand for themselves.
+        let incomplete = parsed.as_ref().is_err_and(|error| {
+            error.kind() == clap::error::ErrorKind::MissingRequiredArgument && words(line).len() == 2
+        });
+        assert!(parsed.is_ok() || incomplete, "{line}: {}", parsed.unwrap_err());
+        typed += 1;
+    }
+    assert!(typed > 30, "{typed}");
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it does not expect")]
 
+mod backfill;
 mod background;
 mod bells;
 mod census;
@@ -15,6 +16,7 @@ mod grants;
 mod kill;
 mod leaks;
 mod oauth;
+mod ops;
 mod privacy;
 mod program;
 mod recorded;

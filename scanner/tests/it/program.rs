@@ -17,7 +17,15 @@ use twinflow_fixtures::github::{CLASSIC_TOKEN, TOKEN};
 use twinflow_fixtures::{Fault, GitHub, Service, ServiceOptions};
 use twinflow_vault::KeySet;
 
-const LISTINGS: &[&str] = &["connections", "scans", "events", "report", "doctor"];
+const LISTINGS: &[&str] = &[
+    "connections",
+    "scans",
+    "scans list --state failed,queued",
+    "scans quarantined",
+    "events",
+    "report",
+    "doctor",
+];
 
 /// A home with GitHub connected.
 fn connected(tool: &Service) -> Home {
@@ -288,7 +296,12 @@ fn every_listing_says_in_a_sentence_that_there_is_nothing_yet() {
     for (line, words) in [
         ("connections", "twinflow connect"),
         ("scan", "twinflow connect"),
+        ("connections list", "twinflow connect"),
         ("scans", "twinflow scan"),
+        ("scans list", "twinflow scan"),
+        ("scans quarantined", "No scan is quarantined"),
+        ("scans watch", "twinflow scans"),
+        ("scans retry --quarantined", "No such scans"),
         ("events", "twinflow scan"),
         ("report", "first scan"),
         ("doctor", "seals under key"),
@@ -297,8 +310,15 @@ fn every_listing_says_in_a_sentence_that_there_is_nothing_yet() {
         let ran = home.run(line).done();
         assert!((ran.out.clone() + &ran.err).contains(words), "twinflow {line}\n{}{}", ran.out, ran.err);
     }
-    for line in ["connections --json", "scan --json", "scans --json", "report --json", "events --format json"]
-    {
+    for line in [
+        "connections --json",
+        "scan --json",
+        "scans --json",
+        "scans quarantined --json",
+        "scans purge --quarantined --json",
+        "report --json",
+        "events --format json",
+    ] {
         assert_eq!(home.run(line).done().json(), json!([]), "twinflow {line}");
     }
     let csv = home.run("events --format csv").done().out;

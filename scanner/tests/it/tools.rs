@@ -13,7 +13,7 @@ const COMPLETE: Outcome = Outcome { state: State::Complete, reasons: vec![], unt
 const CASES: usize = 130;
 
 /// A bench for each tool, on an engine of its own.
-async fn benches(engine: impl AsyncFn(&TestClock) -> Database) -> Vec<Bench> {
+pub(crate) async fn benches(engine: impl AsyncFn(&TestClock) -> Database) -> Vec<Bench> {
     let mut benches = vec![];
     let tools = stands(&story(1, &TestClock::new())).len();
     for nth in 0..tools {
@@ -26,7 +26,7 @@ async fn benches(engine: impl AsyncFn(&TestClock) -> Database) -> Vec<Bench> {
 }
 
 /// The log is the oracle's. Gmail does not say when a label was changed, so it stands at the time it was found.
-async fn is_what_happened(bench: &Bench) {
+pub(crate) async fn is_what_happened(bench: &Bench) {
     let tool = bench.connection.tool.as_str();
     let timeless = |mut fact: Fact| {
         if tool == "gmail" && !["received", "sent", "replied"].contains(&fact.activity.as_str()) {

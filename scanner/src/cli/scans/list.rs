@@ -9,6 +9,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 
 #[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
 #[command(
     after_help = "Times are UTC. --since takes 2026-11-01, 2026-11-01T09:00:00Z, or an age: 90m, 12h, 7d."
 )]

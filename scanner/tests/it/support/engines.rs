@@ -2,6 +2,9 @@
 
 use super::clock::TestClock;
 use super::postgres::{TestDatabase, database_like};
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -22,6 +25,22 @@ impl Database {
         match &self.home {
             Home::Folder(folder) => Some(folder.path()),
             Home::Server(_) => None,
+        }
+    }
+
+    /// Behind the program's back: deletes the events from this moment on. How many.
+    pub(crate) async fn lose_events_since(&self, at: DateTime<Utc>) -> u64 {
+        let sql = "DELETE FROM events WHERE at >= $1";
+        match &self.home {
+            Home::Folder(folder) => {
+                let file = SqliteConnectOptions::new().filename(folder.path().join("twinflow.db"));
+                let mut file = file.connect().await.unwrap();
+                sqlx::query(sql).bind(at).execute(&mut file).await.unwrap().rows_affected()
+            }
+            Home::Server(server) => {
+                let mut server = PgConnection::connect(&server.superuser_url()).await.unwrap();
+                sqlx::query(sql).bind(at).execute(&mut server).await.unwrap().rows_affected()
+            }
         }
     }
 
