@@ -30,9 +30,9 @@ fmt:
 fidelity cases="200":
     fixtures/fidelity/run.sh {{ cases }}
 
-# Measure how fast a scan is
-bench *args:
-    cargo bench --locked --package twinflow --bench scan -- {{ args }}
+# Measure how fast a scan is, or what handing scans to workers costs: `just bench scan`, `just bench queue`
+bench what *args:
+    cargo bench --locked --package twinflow --bench {{ what }} -- {{ args }}
 
 # Write docs/privacy.md anew, from what the code asks, decodes and keeps
 privacy:

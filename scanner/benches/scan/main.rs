@@ -1,4 +1,4 @@
-//! `just bench`: how fast a scan is beside what no scan can beat.
+//! `just bench scan`: how fast a scan is beside what no scan can beat.
 //!
 //! The pretend tools run in a process of their own (`pretend.rs`). Every measured run is another: this program
 //! starts itself again with `--job`, so that its memory and CPU time are its own (`job.rs`). Three kinds of job
