@@ -6,7 +6,7 @@ mod schedule;
 use super::{End, format};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::store::{Connection, Planned, Store};
+use crate::store::{Connection, Planned, Scan, State, Store};
 use anyhow::{Result, bail};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -80,14 +80,32 @@ async fn rest(store: &dyn Store, which: &Which) -> Result<End> {
 async fn wake(store: &dyn Store, which: &Which) -> Result<End> {
     let (mut done, mut waits) = (vec![], BTreeMap::new());
     for connection in chosen(store, which).await? {
-        waits.extend(connection.paused.map(|why| (connection.name.clone(), why)));
-        done.push((connection.name, store.wake(connection.id).await?));
+        let changed = store.wake(connection.id).await?;
+        let why = match &connection.paused {
+            Some(why) => Some(format!("waits for a person: {why}")),
+            None => store.last_scan(connection.id).await?.and_then(|scan| holds_up(&scan)),
+        };
+        waits.extend(why.map(|why| (connection.name.clone(), why)));
+        done.push((connection.name, changed));
     }
     say(which, &done, false, |name, changed| match (changed, waits.get(name)) {
-        (_, Some(why)) => format!("{name} is resumed, but waits for a person: {why}"),
+        (true, Some(why)) => format!("{name} is resumed, but {why}"),
         (true, None) => format!("{name} is resumed, and due at once."),
-        (false, None) => format!("{name} was not paused."),
+        (false, _) => format!("{name} was not paused."),
     })
+}
+
+/// What keeps a connection from being scanned at once.
+fn holds_up(scan: &Scan) -> Option<String> {
+    match (scan.state, scan.until) {
+        (State::Quarantined, _) => {
+            Some("its last scan is quarantined; see `twinflow scans quarantined`".to_owned())
+        }
+        (State::Waiting, Some(until)) => {
+            Some(format!("its scan waits until {}; `twinflow scans retry` does not", format::moment(until)))
+        }
+        _ => None,
+    }
 }
 
 fn say(
