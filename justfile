@@ -34,6 +34,14 @@ fidelity cases="200":
 bench what *args:
     cargo bench --locked --package twinflow --bench {{ what }} -- {{ args }}
 
+# Kill, stop and cut off real workers, databases and queues, and compare the event log: `just faults F09 --repeats 5`, `just faults --list`
+faults *args:
+    cargo bench --locked --profile dev --package twinflow --features failpoints --bench faults -- {{ args }}
+
+# Plant a fault in a scratch copy and expect `just faults` to see it; without a name, list them
+faults-plant *name:
+    scanner/faults/plant.sh {{ name }}
+
 # Write docs/privacy.md anew, from what the code asks, decodes and keeps
 privacy:
     cargo run --locked --package twinflow -- contract --format markdown > docs/privacy.md.new

@@ -19,6 +19,7 @@ mod oauth;
 mod ops;
 mod privacy;
 mod program;
+mod proxy;
 mod recorded;
 mod scans;
 mod store;

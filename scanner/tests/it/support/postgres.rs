@@ -235,7 +235,7 @@ fn wait_until_ready(folder: &Path) {
 }
 
 /// The folder of `initdb` and `postgres`, which Debian keeps out of PATH.
-fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     if let Some(folder) = setting("TWINFLOW_TEST_POSTGRES_BIN") {
         return PathBuf::from(folder);
     }
@@ -254,7 +254,7 @@ fn programs() -> PathBuf {
 }
 
 /// User and group id of `postgres`, else of `nobody`.
-fn unprivileged_user() -> (u32, u32) {
+pub(crate) fn unprivileged_user() -> (u32, u32) {
     let users = must("read /etc/passwd", fs::read_to_string("/etc/passwd"));
     let ids = |name| {
         let mut ids = users.lines().find_map(|line| line.strip_prefix(name))?.split(':').skip(1);
