@@ -59,3 +59,7 @@ audit db="":
 fuzz target seconds:
     mkdir -p fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }}
     RUSTFLAGS='{{ fuzz_flags }}' cargo run --release --locked --manifest-path fuzz/Cargo.toml --target "$(rustc --print host-tuple)" --bin {{ target }} -- -max_total_time={{ seconds }} -artifact_prefix=fuzz/target/ fuzz/target/corpus/{{ target }} fuzz/corpus/{{ target }}
+
+# Let everything run and break for minutes, and hold the log against what happened: `just soak --minutes 3`
+soak *args:
+    cargo bench --profile dev --locked --package twinflow --features failpoints --bench faults -- --soak {{ args }}

@@ -49,7 +49,7 @@ pub(crate) struct Member {
     pub(crate) role: Role,
     nth: usize,
     pub(crate) running: Running,
-    log: String,
+    pub(crate) log: String,
     /// When it was told to end.
     dismissed: Option<Instant>,
 }
@@ -228,6 +228,11 @@ impl Fleet {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(false)
+    }
+
+    /// Whether this is the first of its role.
+    pub(crate) fn is_first(&self, place: usize) -> bool {
+        self.members[place].nth == 0
     }
 
     /// Everything that they have written so far.

@@ -9,6 +9,7 @@ mod case;
 mod cases;
 mod consent;
 mod fleet;
+mod memory;
 mod oracle;
 mod process;
 mod program;
@@ -16,6 +17,7 @@ mod proxy;
 mod report;
 mod scene;
 mod servers;
+mod soak;
 mod stage;
 mod world;
 
@@ -53,6 +55,8 @@ struct Args {
     /// Leave the logs of cases that failed
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    length: soak::Length,
     /// What cargo says to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -84,6 +88,15 @@ async fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     ensure!(cfg!(feature = "failpoints"), "nothing would strike: build with --features failpoints");
+    if args.length.is_wanted() {
+        let mut stage = Stage::set(args.seed).await?;
+        let whole = soak::run(&mut stage, &args.length).await?;
+        if !whole && args.keep {
+            stage.folder.keep()?;
+            println!("logs: {}", stage.folder.path().display());
+        }
+        return Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     tokio::select! {
         all_good = play(&args, &chosen) => Ok(if all_good? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),

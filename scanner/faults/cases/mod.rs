@@ -9,6 +9,8 @@ mod postgres;
 mod redis;
 mod signals;
 
+pub(crate) use kills::never_put_aside;
+
 use crate::case::Case;
 
 pub(crate) fn all() -> Vec<&'static Case> {
