@@ -30,7 +30,8 @@
 //! # Rotation
 //!
 //! 1. Add the new key as `former` to every process; only then make it `primary` and the old one `former`.
-//!    Two steps, so that no process meets a value under a key it has not heard of.
+//!    Two steps, so that no process meets a value under a key it has not heard of. A process whose [`Vault::of`] knows
+//!    where its keys came from reads them again when it does; where that is the environment, it has to be restarted.
 //! 2. [`Vault::reseal`] every row; it answers `None` for those already under the primary key.
 //! 3. Drop the old key when no row names it ([`Sealed::key_id`], or bytes 2 to 6 in SQL) and no backup does.
 //!
@@ -63,6 +64,7 @@ mod format;
 mod keyfile;
 mod keys;
 mod pseudonym;
+mod ring;
 mod seal;
 mod source;
 

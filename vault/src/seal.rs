@@ -3,6 +3,8 @@
 
 use crate::format::{HEADER, NotSealed, Owner, Parts, Sealed, TooLong, header};
 use crate::keys::{Key, KeyId, KeySet};
+use crate::ring::Ring;
+use crate::source::{KeySource, SourceError};
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
 use hkdf::Hkdf;
 use rand::CryptoRng;
@@ -13,10 +15,11 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
-/// Seals credentials under the primary key of its [`KeySet`], and opens what any of its keys sealed.
+/// Seals credentials under the primary key of its [`KeySet`], and opens what any of its keys sealed. One that knows where
+/// its keys came from looks there again before it seals, and before it says that it does not have a key.
 #[derive(Debug)]
 pub struct Vault {
-    keys: KeySet,
+    ring: Ring,
 }
 
 /// Why a value did not open. Each is a different thing to do for the person who runs TwinFlow, so none falls
@@ -29,6 +32,10 @@ pub enum OpenError {
         "the stored value was sealed under key {id}, which this process does not have: add it to the key file as a `former` key"
     )]
     UnknownKey { id: KeyId },
+    #[error(
+        "the stored value was sealed under key {id}, which this process was not given when it started: give it that key as a `former` one, and restart it"
+    )]
+    NotGivenAtStart { id: KeyId },
     #[error(
         "key {id} did not seal this value for this owner: put back the bytes that belong to key {id} if they were changed; if not, the row was altered or comes from another tenant, so renew the credential"
     )]
@@ -50,7 +57,12 @@ impl From<TooLong> for OpenError {
 impl Vault {
     #[must_use]
     pub fn new(keys: KeySet) -> Self {
-        Self { keys }
+        Self { ring: Ring::fixed(keys) }
+    }
+
+    /// By the keys that are there, now and later: a process that runs on takes up what is changed there.
+    pub fn of(source: KeySource) -> Result<Self, SourceError> {
+        Ok(Self { ring: Ring::of(source)? })
     }
 
     /// Seals a text of up to 64 KiB for one owner, under the primary key.
@@ -88,7 +100,7 @@ impl Vault {
         sealed: &[u8],
         rng: &mut R,
     ) -> Result<Option<Sealed>, OpenError> {
-        if Parts::parse(sealed)?.key_id == self.keys.primary().id {
+        if Parts::parse(sealed)?.key_id == self.ring.keys().primary().id {
             return Ok(None);
         }
         let plain = self.open_bytes(owner, sealed)?;
@@ -96,14 +108,14 @@ impl Vault {
     }
 
     /// The ids of all keys, the primary first.
-    pub fn key_ids(&self) -> impl Iterator<Item = KeyId> {
-        self.keys.ids()
+    pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + use<> {
+        self.ring.keys().ids().collect::<Vec<_>>().into_iter()
     }
 
     /// Whether values under this key id can be opened; ask it of every stored id before serving anybody.
     #[must_use]
     pub fn knows(&self, id: KeyId) -> bool {
-        self.keys.get(id).is_some()
+        self.ring.keys().get(id).is_some()
     }
 
     pub(crate) fn seal_bytes<R: CryptoRng + ?Sized>(
@@ -117,7 +129,8 @@ impl Vault {
         rng.fill_bytes(&mut salt);
         rng.fill_bytes(&mut nonce);
 
-        let root = self.keys.primary();
+        let keys = self.ring.newest();
+        let root = keys.primary();
         let derived = Derived::new(root, &salt, owner.tenant);
         let mut bytes = header(root.id, &salt, &derived.commitment, &nonce, plain.len());
         let bound = owner.bind(&bytes);
@@ -130,7 +143,8 @@ impl Vault {
     pub(crate) fn open_bytes(&self, owner: &Owner, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let parts = Parts::parse(sealed)?;
         let id = parts.key_id;
-        let root = self.keys.get(id).ok_or(OpenError::UnknownKey { id })?;
+        let keys = self.ring.with(id);
+        let root = keys.get(id).ok_or_else(|| self.lacks(id))?;
         let derived = Derived::new(root, parts.salt, owner.tenant);
         if !bool::from(derived.commitment.ct_eq(parts.commitment)) {
             return Err(OpenError::WrongKey { id });
@@ -138,6 +152,13 @@ impl Vault {
         let mut text = Zeroizing::new(parts.body.to_vec());
         decrypt(&derived.key, parts.nonce, &owner.bind(parts.header), &mut text, parts.tag)?;
         Ok(text)
+    }
+
+    fn lacks(&self, id: KeyId) -> OpenError {
+        match self.ring.needs_a_restart() {
+            true => OpenError::NotGivenAtStart { id },
+            false => OpenError::UnknownKey { id },
+        }
     }
 }
 

@@ -62,6 +62,12 @@ impl KeySource {
         Self(Place::File(path.to_owned()))
     }
 
+    /// Whether a process finds there what it was started with, whatever becomes of it later: an environment is its own,
+    /// and systemd copies credentials when it starts a service.
+    pub(crate) fn is_given_at_start(&self) -> bool {
+        !matches!(self.0, Place::File(_))
+    }
+
     /// Reads the keys. Doing it again later takes up a changed file, without a restart.
     pub fn load(&self) -> Result<KeySet, SourceError> {
         let user = rustix::process::geteuid().as_raw();

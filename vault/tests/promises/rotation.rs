@@ -1,7 +1,10 @@
 //! One key follows another without a value ever being unreadable.
 
 use crate::given::{IMPOSTOR, NEW, OLD, OWNER, seal, text, vault, vault_of_two};
-use twinflow_vault::{KeyId, OpenError, Owner};
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use twinflow_vault::{KeyId, KeySource, OpenError, Owner, VARIABLE, Vault};
 use uuid::Uuid;
 
 #[test]
@@ -55,4 +58,36 @@ fn a_vault_says_which_keys_it_knows_the_primary_first() {
     assert_eq!(vault.key_ids().collect::<Vec<_>>(), [new, old]);
     assert!(vault.knows(new) && vault.knows(old));
     assert!(!vault.knows(KeyId::from([0x0c; 4])));
+}
+
+#[test]
+fn a_process_that_runs_on_takes_up_the_keys_that_its_file_holds_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    let write = |keys: String| {
+        let _ = fs::remove_file(&file);
+        fs::write(&file, keys).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o400)).unwrap();
+    };
+    write(format!("primary {OLD}"));
+    let running = Vault::of(KeySource::file(&file)).unwrap();
+    write(format!("primary {NEW}\nformer {OLD}"));
+    let resealed = seal(&vault(NEW), &OWNER, "a credential");
+    assert_eq!(text(&running.open(&OWNER, resealed.as_bytes()).unwrap()), "a credential");
+    assert_eq!(seal(&running, &OWNER, "another").key_id(), KeyId::from([0x0b; 4]));
+
+    write(format!("primary {OLD}"));
+    let sealing = Vault::of(KeySource::file(&file)).unwrap();
+    write(format!("primary {NEW}\nformer {OLD}"));
+    let sealed = seal(&sealing, &OWNER, "a third");
+    assert_eq!(sealed.key_id(), KeyId::from([0x0b; 4]), "the newest primary key seals");
+}
+
+#[test]
+fn who_was_given_its_keys_when_it_started_is_told_to_restart() {
+    let variable = |name: &str| (name == VARIABLE).then(|| OsString::from(format!("primary {OLD}")));
+    let running = Vault::of(KeySource::find(None, variable).unwrap()).unwrap();
+    let refused = running.open(&OWNER, seal(&vault(NEW), &OWNER, "a credential").as_bytes()).unwrap_err();
+    assert_eq!(refused, OpenError::NotGivenAtStart { id: KeyId::from([0x0b; 4]) });
+    assert!(refused.to_string().contains("restart"), "{refused}");
 }
