@@ -4,10 +4,17 @@ use crate::fleet::Fleet;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Resident memory of each process, by the name of its log: minutes since its first sample, and KiB.
+/// Resident memory of each process, by the name of its log.
 #[derive(Default)]
 pub(crate) struct Memory {
-    processes: BTreeMap<String, (Option<Instant>, Vec<(f64, f64)>)>,
+    processes: BTreeMap<String, Process>,
+}
+
+#[derive(Default)]
+struct Process {
+    first_seen: Option<Instant>,
+    /// Minutes since then, and KiB.
+    samples: Vec<(f64, f64)>,
 }
 
 /// Samples from which it can be told whether something grows.
@@ -17,9 +24,9 @@ impl Memory {
     pub(crate) fn sample(&mut self, fleet: &Fleet) {
         for member in &fleet.members {
             let Some(kib) = member.running.resident() else { continue };
-            let (first, samples) = self.processes.entry(member.log.clone()).or_default();
-            let first = *first.get_or_insert_with(Instant::now);
-            samples.push((first.elapsed().as_secs_f64() / 60.0, kib as f64));
+            let process = self.processes.entry(member.log.clone()).or_default();
+            let first_seen = *process.first_seen.get_or_insert_with(Instant::now);
+            process.samples.push((first_seen.elapsed().as_secs_f64() / 60.0, kib as f64));
         }
     }
 }
@@ -27,7 +34,7 @@ impl Memory {
 impl std::fmt::Display for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "resident MB at the start, median, at the end; KB a minute over the second half")?;
-        for (log, (_, samples)) in &self.processes {
+        for (log, Process { samples, .. }) in &self.processes {
             let (Some((_, first)), Some((lived, last))) = (samples.first(), samples.last()) else { continue };
             if samples.len() < ENOUGH {
                 continue;
