@@ -178,7 +178,8 @@ impl Made {
             settings.remark(&format!("Metrics are at http://{}/metrics.", port.address()));
         }
         let clock = Clock::system();
-        let slots = running.map_or(1, |it| u32::from(it.slots));
+        // A scheduler fires for as many tenants side by side.
+        let slots = running.map_or(2, |it| u32::from(it.slots));
         let owner = owner();
         let bells: Arc<dyn Bells> = match &handing.redis_url {
             Some(url) => Arc::new(RedisBells::new(url, &owner)?),

@@ -9,6 +9,7 @@ use crate::failpoint::failpoint;
 use crate::metrics;
 use crate::store::{Due, Firing, Planned, State, Store, StoreError, Tenants, random_id};
 use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ const BACK_OFF: Duration = Duration::from_secs(2);
 /// Tenants whose schedules are fired in a tick, and schedules of each at a time.
 const TENANTS_A_TICK: i64 = 200;
 const SCHEDULES_AT_A_TIME: i64 = 500;
+/// Tenants whose schedules are fired at a time; each is two commits.
+const SIDE_BY_SIDE: usize = 4;
 /// Tenants that are rung for in a tick.
 const RUNG_A_TICK: i64 = 500;
 /// How often it is counted how scans stand.
@@ -180,14 +183,20 @@ impl Scheduler {
 
     /// Opens a scan for every connection whose time has come. A time that was missed, or many, come to one scan.
     async fn fire(&mut self) -> Result<u64, StoreError> {
-        let mut fired = 0;
-        for tenant in self.tenants.dispatch.tenants_due(TENANTS_A_TICK).await? {
-            match fire_for(&*self.tenants.store(tenant)).await {
-                Ok(of_tenant) => fired += of_tenant,
-                // One tenant's rows may be locked; the others are not to wait for that.
-                Err(_) => tracing::warn!(%tenant, "database is away"),
-            }
-        }
+        let tenants = self.tenants.dispatch.tenants_due(TENANTS_A_TICK).await?;
+        let firing = tenants.into_iter().map(async |tenant| {
+            // One tenant's rows may be locked; the others are not to wait for that.
+            fire_for(&*self.tenants.store(tenant)).await.unwrap_or_else(|_| {
+                tracing::warn!(%tenant, "database is away");
+                0
+            })
+        });
+        let fired: u64 = futures::stream::iter(firing)
+            .buffer_unordered(SIDE_BY_SIDE)
+            .collect::<Vec<_>>()
+            .await
+            .iter()
+            .sum();
         if fired > 0 {
             tracing::debug!(scans = fired, "fired");
         }
