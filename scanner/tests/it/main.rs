@@ -15,6 +15,7 @@ mod faults;
 mod grants;
 mod kill;
 mod leaks;
+mod lockout;
 mod oauth;
 mod ops;
 mod privacy;
