@@ -53,6 +53,8 @@ impl Scene {
 
     /// A round without a fault.
     pub(crate) async fn quiet_round(&mut self, stage: &mut Stage) -> Result<()> {
+        // What it takes is nobody's recovery.
+        self.fleet.last_strike = None;
         let since = self.begin().await?;
         self.finish(stage, since, &mut async |_: &mut Stage, _: &mut Self| Ok(())).await
     }

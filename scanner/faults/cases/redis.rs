@@ -38,7 +38,7 @@ pub(crate) const CASES: &[Case] = &[
         subset: 2_000,
         run: |stage, times| Box::pin(crowd(stage, times)),
     },
-    case!("F26", "forged, garbled and 10 MB bells", 1_000, 100, forge),
+    case!("F26", "forged, garbled and 10 MB bells", 1_000, 30, forge),
     case!("F27", "every bell a hundred times", 20, 4, again_and_again),
 ];
 
