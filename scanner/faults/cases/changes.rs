@@ -188,18 +188,18 @@ async fn sent_elsewhere(stage: &mut Stage, times: usize) -> Result<Told> {
         };
         scene.world.connect_all().await?;
         scene.world.tools.iter().for_each(|tool| tool.service.faults().always(Fault::RedirectTo(to.clone())));
-        let since = scene.world.make_due().await?;
+        scene.world.make_due().await?;
         tokio::time::sleep(Duration::from_secs(4)).await;
         scene.told.expect(elsewhere.asked() == 0, || "somebody went where a tool pointed".into());
         let asked = scene.world.tools.iter().map(|tool| tool.service.asked()).sum::<usize>();
         scene.told.expect(asked > before, || "nothing was asked".into());
         scene.fleet.note_strike();
         scene.world.tools.iter().for_each(|tool| tool.service.faults().clear());
+        let since = scene.world.make_due().await?;
         let mut hurry = async |_: &mut Stage, scene: &mut Scene| {
             scene.world.hurry().await?;
             scene.world.make_old_due(since).await
         };
-        let since = scene.world.make_due().await?;
         scene.finish(stage, since, &mut hurry).await?;
     }
     scene.close().await
