@@ -57,6 +57,16 @@ impl TenantTx {
         .bind(self.now)
         .execute(self.rows())
         .await?;
+        // Who waited for this is due at once.
+        sqlx::query(
+            "UPDATE schedules SET next_at = $3 WHERE tenant_id = $1 AND connection_id = $2 AND EXISTS
+                 (SELECT 1 FROM connections WHERE tenant_id = $1 AND id = $2 AND paused IS NOT NULL)",
+        )
+        .bind(self.tenant)
+        .bind(connection)
+        .bind(self.now)
+        .execute(self.rows())
+        .await?;
         sqlx::query("UPDATE connections SET paused = NULL WHERE tenant_id = $1 AND id = $2")
             .bind(self.tenant)
             .bind(connection)

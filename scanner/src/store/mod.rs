@@ -7,6 +7,7 @@
 
 mod census;
 mod dispatch;
+mod dispatcher;
 mod error;
 mod postgres;
 mod rows;
@@ -138,7 +139,7 @@ impl Tenants {
 
     /// All tenants of a Postgres database, over so many connections beside a few to find work by.
     pub async fn of_server(url: &str, connections: u32) -> Result<Self> {
-        let dispatch = Arc::new(postgres::Dispatcher::open(url).await?);
+        let dispatch = Arc::new(dispatcher::Dispatcher::open(url).await?);
         let engine = postgres::Engine::open(url, Uuid::nil(), connections).await?;
         Ok(Self { dispatch, store: Box::new(move |tenant| Arc::new(engine.of(tenant))) })
     }
