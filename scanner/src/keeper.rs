@@ -12,7 +12,7 @@ use crate::credential::{Credential, Grant};
 use crate::failpoint::failpoint;
 use crate::oauth::{AuthError, AuthServer};
 use crate::scan::egress::Allowed;
-use crate::store::{Connection, Store, StoreError};
+use crate::store::{Connection, Store, StoreError, random_id};
 use chrono::TimeDelta;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub struct Keeper {
     pub tenant: Uuid,
     pub allowed: Allowed,
     pub clock: Clock,
-    /// Who refreshes: unique per process.
+    /// Who refreshes: unique per process, and made unique per attempt.
     pub owner: String,
     pub under_way: UnderWay,
 }
@@ -120,7 +120,9 @@ impl Keeper {
                 return Ok(held);
             }
             let guard = self.under_way.0.clone().read_owned().await;
-            let (keeper, whose) = (self.clone(), connection.clone());
+            // An attempt of its own: whatever else this process ends, it does not end this.
+            let owner = format!("{}-{}", self.owner, random_id(&mut rand::rng()));
+            let (keeper, whose) = (Self { owner, ..self.clone() }, connection.clone());
             // Spawned, so that it comes to its end even when whoever asked for it is told to stop.
             let attempt = tokio::spawn(async move {
                 let attempted = keeper.attempt(&whose, contract, held).await;

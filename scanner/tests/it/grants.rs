@@ -206,6 +206,25 @@ async fn of_many_processes_that_need_a_new_access_one_asks_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_scan_pauses_ends_no_refresh_that_another_of_its_process_has_begun() {
+    let clock = TestClock::new();
+    let bench = Granted::new(clock.clone(), sqlite(&clock).await, 3).await;
+    bench.tool.latency(Duration::from_secs(1));
+    let (store, connection) = (bench.database.store.clone(), bench.connection.id);
+    let pausing = async {
+        while !store.is_refreshing(connection).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(!store.pause(connection, "process 0", b"an older one", "see to it").await.unwrap());
+        assert!(store.is_refreshing(connection).await.unwrap(), "it goes on");
+    };
+    let stores = [store.clone()];
+    let (refreshed, ()) = tokio::join!(bench.at_once(&stores), pausing);
+    assert!(!refreshed[0].as_ref().unwrap().grant().unwrap().is_same(&bench.grant));
+    assert!(!store.is_refreshing(connection).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_grant_that_was_taken_back_lets_the_connection_wait_for_a_person() {
     let tool = program::jira(20).await;
     tool.oauth(OAuthDialect::JIRA);
