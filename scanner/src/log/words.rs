@@ -40,6 +40,7 @@ pub(crate) const SPANS: &[&str] = &["census", "page", "scan", "stream"];
 /// All that either is said of.
 pub(super) const FIELDS: &[(&str, Holds)] = &[
     ("scan", Uuid),
+    ("tenant", Uuid),
     ("connection", Uuid),
     ("tenant", Uuid),
     ("key", Uuid),

@@ -104,7 +104,7 @@ impl Scanner {
     pub(crate) async fn claim(&self, scan: Uuid) -> Result<Option<Claim>, StoreError> {
         let claim = self.store.claim(scan, &self.claiming()).await?;
         if let Some(claim) = &claim {
-            tracing::info!(%scan, epoch = claim.epoch, "claimed");
+            tracing::info!(%scan, tenant = %self.tenant, epoch = claim.epoch, "claimed");
             failpoint!("claimed");
         }
         Ok(claim)
@@ -124,7 +124,7 @@ impl Scanner {
         };
         let outcome = match ended {
             Err(StoreError::Fenced) => {
-                tracing::warn!(scan = %claim.scan, epoch = claim.epoch, "fenced");
+                tracing::warn!(scan = %claim.scan, tenant = %self.tenant, epoch = claim.epoch, "fenced");
                 return Ok(None);
             }
             ended => ended?,
@@ -134,7 +134,7 @@ impl Scanner {
             if outcome.state.is_over() {
                 metrics::scan_ended(outcome.state, tool.get().map_or("", String::as_str));
             }
-            tracing::info!(scan = %claim.scan, state = outcome.state.word(), "settled");
+            tracing::info!(scan = %claim.scan, tenant = %self.tenant, state = outcome.state.word(), "settled");
         }
         failpoint!("settled");
         Ok(outcome)
@@ -199,7 +199,7 @@ impl Scanner {
 
     /// A fault of ours, and one scan's alone.
     async fn panicked(&self, claim: &Claim) -> Result<Option<Outcome>, StoreError> {
-        tracing::error!(scan = %claim.scan, "panicked");
+        tracing::error!(scan = %claim.scan, tenant = %self.tenant, "panicked");
         let pause = after::pause(claim.crashes, self.clock.chance());
         let limit = self.background.map(|it| it.crashes);
         self.while_away(|| self.store.crashed(claim, pause, limit)).await.map(|_| None)

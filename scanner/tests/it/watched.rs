@@ -206,6 +206,9 @@ async fn a_log_for_programs_is_one_object_a_line() {
     let lines: Vec<Value> = ran.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let message = |said: &str| lines.iter().find(|line| line["message"] == said).unwrap();
     assert_eq!(message("settled")["state"], "complete");
+    for said in ["claimed", "settled"] {
+        assert_eq!(message(said)["tenant"], "00000000-0000-0000-0000-000000000001");
+    }
     assert!(message("claimed")["epoch"].is_u64() && message("answered")["bytes"].is_u64());
     assert_eq!(
         (&message("answered")["tool"], &message("answered")["level"]),

@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub(super) struct Args {
     /// Which connection, by name
     connection: String,
-    /// Every so often: a whole number of m, h or d
+    /// Every so often: a whole number of s, m, h or d
     #[arg(long, value_name = "INTERVAL", conflicts_with_all = ["cron", "zone"])]
     every: Option<String>,
     /// By the wall clock: a cron line of five fields

@@ -46,7 +46,8 @@ pub(super) struct Cancel {
 
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "They end as failed. What they kept stays, and the next scan of each connection goes on from there."
+    after_help = "They end as failed. What they kept stays, and the next scan of each connection goes on from the cursor that is stored: \
+        the page that ended the worker is asked for again."
 )]
 pub(super) struct Purge {
     /// Which, by the first letters of their ids

@@ -42,7 +42,7 @@ enum Action {
     Backfill(backfill::Args),
     /// List the scans that ended their workers too often, by what they have in common
     Quarantined(quarantined::Args),
-    /// Give quarantined scans up: their connections' next ones begin anew
+    /// Give quarantined scans up: their connections may be scanned again, from where they were left
     Purge(act::Purge),
 }
 
