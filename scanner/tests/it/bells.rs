@@ -39,6 +39,23 @@ async fn bells_that_were_answered_leave_nothing_behind() {
 }
 
 #[tokio::test]
+async fn two_installations_that_share_a_redis_hear_their_own_bells_alone() {
+    let redis = TestRedis::start().await;
+    let [ours, theirs] = ["twinflow", "twinflow-staging"]
+        .map(|prefix| Answering::of(bells(&redis).with_prefix(prefix), 4, Semaphore::MAX_PERMITS));
+    let scans = ids(40);
+    assert_eq!(
+        (ours.bells.ring(&scans[..20]).await, theirs.bells.ring(&scans[20..]).await),
+        (Ok(20), Ok(20))
+    );
+    until("all are heard", async || ours.heard().len() + theirs.heard().len() >= 40).await;
+    assert_eq!(
+        [sorted(&ours.heard()), sorted(&theirs.heard())],
+        [sorted(&scans[..20]), sorted(&scans[20..])]
+    );
+}
+
+#[tokio::test]
 async fn no_more_than_a_thousand_bells_wait() {
     let redis = TestRedis::start().await;
     let bells = bells(&redis);

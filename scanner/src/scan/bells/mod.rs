@@ -11,7 +11,7 @@ mod redis;
 
 pub use self::memory::MemoryBells;
 pub use self::none::NoBells;
-pub use self::redis::{Pace, RedisBells};
+pub use self::redis::{PREFIX, Pace, RedisBells};
 
 use super::watch::StopCord;
 use crate::metrics;

@@ -2,7 +2,7 @@
 //! is no bell. So [`until_stopped`] mends the queue and builds it anew, under a new name, for as long as we are wanted.
 
 use super::RedisBells;
-use super::queue::{QUEUE, Queue};
+use super::queue::Queue;
 use crate::scan::bells::BellError;
 use crate::scan::bells::crew::Crew;
 use apalis::prelude::{BackendExt as _, Codec, Event, EventListenerExt as _, TaskId, WorkerBuilder};
@@ -60,7 +60,7 @@ pub(super) async fn until_stopped(bells: &RedisBells, crew: &Arc<Crew>) {
 /// Mends the queue before a worker trips over it, and takes the last one's remains away.
 async fn prepare(bells: &RedisBells, crew: &Crew, gone: Option<&str>) -> Result<Queue, BellError> {
     // Its own connection, so that no other command stands between a worker and its heartbeat.
-    let queue = Queue::new(bells.client.clone(), bells.pace.response)?;
+    let queue = Queue::new(bells.client.clone(), bells.name.clone(), bells.pace.response)?;
     bells.counters.threw_away(queue.mend(gone, &crew.busy()).await?);
     Ok(queue)
 }
@@ -68,7 +68,7 @@ async fn prepare(bells: &RedisBells, crew: &Crew, gone: Option<&str>) -> Result<
 /// Returns when the worker gave up, or has stopped as it should.
 async fn live(bells: &RedisBells, crew: &Arc<Crew>, queue: &Queue, name: &str) {
     let config = Config::default()
-        .queue(QUEUE)
+        .queue(&bells.name)
         .heartbeat_interval(bells.pace.heartbeat)
         .missed_heartbeats(bells.pace.missed)
         // apalis sends no heartbeat while more than one waits in its hands, and is taken for dead.

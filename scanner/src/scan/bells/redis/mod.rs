@@ -14,6 +14,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+/// What the names of our keys begin with, unless an operator says otherwise.
+pub const PREFIX: &str = "twinflow";
+
 /// How long everything takes. The default is right but for tests.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -51,6 +54,8 @@ impl Default for Pace {
 pub struct RedisBells {
     client: Client,
     owner: String,
+    /// Of the queue.
+    name: Arc<str>,
     pace: Pace,
     queue: Arc<OnceLock<Queue>>,
     mended: Arc<Mutex<Option<Instant>>>,
@@ -74,6 +79,7 @@ impl RedisBells {
         Ok(Self {
             client,
             owner: owner.to_owned(),
+            name: queue::named(PREFIX),
             pace: Pace::default(),
             queue: Arc::default(),
             mended: Arc::default(),
@@ -87,6 +93,12 @@ impl RedisBells {
         Self { pace, ..self }
     }
 
+    /// For an installation that shares its Redis with another: all its processes name the same, without a `:`.
+    #[must_use]
+    pub fn with_prefix(self, prefix: &str) -> Self {
+        Self { name: queue::named(prefix), ..self }
+    }
+
     pub fn counted(&self) -> Counted {
         self.counters.read()
     }
@@ -96,7 +108,7 @@ impl RedisBells {
         if let Some(queue) = self.queue.get() {
             return Ok(queue);
         }
-        let queue = Queue::new(self.client.clone(), self.pace.response)?;
+        let queue = Queue::new(self.client.clone(), self.name.clone(), self.pace.response)?;
         Ok(self.queue.get_or_init(|| queue))
     }
 

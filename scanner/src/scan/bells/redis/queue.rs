@@ -3,13 +3,15 @@
 use crate::scan::bells::{BellError, MOST};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError, Script, ScriptInvocation};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// What a bell looks like is part of the name, so that two versions never read each other's. No `:` in it: apalis
-/// splits names there.
-pub(super) const QUEUE: &str = "twinflow-scans-1";
+/// The queue of one installation. What a bell looks like is part of the name, so that two versions never read each
+/// other's. No `:` in it: apalis splits names there.
+pub(super) fn named(prefix: &str) -> Arc<str> {
+    format!("{prefix}-scans-1").into()
+}
 
 /// More than we would ever put anywhere, and less than the 8,000 at which Lua's `unpack` fails.
 const FLOOD: usize = 4 * MOST;
@@ -24,12 +26,13 @@ static MEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("mend.
 #[derive(Clone)]
 pub(super) struct Queue {
     pub(super) connection: ConnectionManager,
+    name: Arc<str>,
     patience: Duration,
 }
 
 impl Queue {
     /// `response` is how long an answer may take: redis-rs' own 500 ms end a worker under load.
-    pub(super) fn new(client: Client, response: Duration) -> Result<Self, BellError> {
+    pub(super) fn new(client: Client, name: Arc<str>, response: Duration) -> Result<Self, BellError> {
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(response))
             .set_connection_timeout(Some(Duration::from_secs(1)))
@@ -38,17 +41,17 @@ impl Queue {
             .set_max_delay(Duration::from_millis(500));
         let connection =
             ConnectionManager::new_lazy_with_config(client, config).map_err(|error| refusal(&error))?;
-        Ok(Self { connection, patience: response + Duration::from_secs(1) })
+        Ok(Self { connection, name, patience: response + Duration::from_secs(1) })
     }
 
     pub(super) async fn waiting(&self) -> Result<usize, BellError> {
         let mut connection = self.connection.clone();
         let mut ask = redis::cmd("LLEN");
-        self.within(ask.arg(key("active")).query_async(&mut connection)).await
+        self.within(ask.arg(self.key("active")).query_async(&mut connection)).await
     }
 
     pub(super) async fn ring(&self, scans: &[Uuid]) -> Result<usize, BellError> {
-        let mut script = RING.key(QUEUE);
+        let mut script = RING.key(&*self.name);
         script.arg(MOST);
         for scan in scans.iter().take(MOST) {
             script.arg(Uuid::new_v4().simple().to_string()).arg(scan.to_string());
@@ -58,7 +61,7 @@ impl Queue {
 
     /// Throws out what cannot be a bell, and what is left of `gone`; says how much garbage there was.
     pub(super) async fn mend(&self, gone: Option<&str>, busy: &[String]) -> Result<usize, BellError> {
-        let mut script = MEND.key(QUEUE);
+        let mut script = MEND.key(&*self.name);
         script.arg(FLOOD).arg(LEFTOVER).arg(gone.unwrap_or_default()).arg(busy);
         self.run(&script).await
     }
@@ -67,9 +70,13 @@ impl Queue {
     pub(super) async fn forget(&self, worker: &str, bell: &str) -> Result<(), BellError> {
         let mut connection = self.connection.clone();
         let mut ask = redis::pipe();
-        ask.atomic().srem(format!("{}:{worker}", key("inflight")), bell);
-        ask.hdel(key("data"), bell).unlink(format!("{}:{bell}", key("meta")));
+        ask.atomic().srem(format!("{}:{worker}", self.key("inflight")), bell);
+        ask.hdel(self.key("data"), bell).unlink(format!("{}:{bell}", self.key("meta")));
         self.within(ask.exec_async(&mut connection)).await
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.name)
     }
 
     async fn run(&self, script: &ScriptInvocation<'_>) -> Result<usize, BellError> {
@@ -84,11 +91,6 @@ impl Queue {
         }
     }
 }
-
-fn key(name: &str) -> String {
-    format!("{QUEUE}:{name}")
-}
-
 /// The server's first word and no more.
 pub(super) fn refusal(error: &RedisError) -> BellError {
     let word =
