@@ -197,8 +197,10 @@ impl Settings {
     }
 
     /// The keys, for whoever opens credentials of any tenant; which ones it cannot open, their scans will say.
-    pub fn open_vault(&self) -> Result<Arc<Vault>> {
-        Ok(Arc::new(Vault::new(self.keys(false)?)))
+    pub async fn open_vault(&self, tenants: &Tenants) -> Result<Arc<Vault>> {
+        let nothing_sealed =
+            self.is_embedded() && tenants.store(EMBEDDED_TENANT).sealed_under().await?.is_empty();
+        Ok(Arc::new(self.vault(nothing_sealed)?))
     }
 
     /// The one tenant of the embedded database; on a server, nobody in particular.
@@ -207,20 +209,19 @@ impl Settings {
     }
 
     pub async fn open(&self) -> Result<Opened> {
-        self.open_by(|nothing_sealed| self.keys(nothing_sealed)).await
+        self.open_by(|nothing_sealed| self.vault(nothing_sealed)).await
     }
 
     /// By the keys of this file, wherever else there are others.
     pub async fn open_by_file(&self, keys: &Path) -> Result<Opened> {
-        self.open_by(|_| Ok(KeySource::file(keys).load()?)).await
+        self.open_by(|_| Ok(Vault::of(KeySource::file(keys))?)).await
     }
 
-    async fn open_by(&self, keys: impl FnOnce(bool) -> Result<KeySet>) -> Result<Opened> {
+    async fn open_by(&self, vault: impl FnOnce(bool) -> Result<Vault>) -> Result<Opened> {
         let clock = Clock::system();
         let store = self.open_store(clock.clone()).await?;
         let sealed = store.sealed_under().await?;
-        let keys = keys(sealed.is_empty())?;
-        let vault = Vault::new(keys);
+        let vault = vault(sealed.is_empty())?;
         for (id, count) in sealed {
             let id = KeyId::from(id);
             if !vault.knows(id) {
@@ -234,25 +235,23 @@ impl Settings {
         Ok(Opened { store, vault: Arc::new(vault), tenant: self.tenant()?, clock })
     }
 
-    /// The keys, from wherever they are. The embedded default makes its own on first use.
-    fn keys(&self, nothing_sealed: bool) -> Result<KeySet> {
+    /// By the keys, from wherever they are. The embedded default makes its own on first use.
+    fn vault(&self, nothing_sealed: bool) -> Result<Vault> {
         match KeySource::find(self.key_file.as_deref(), environment) {
-            Ok(source) => return Ok(source.load()?),
+            Ok(source) => return Ok(Vault::of(source)?),
             Err(SourceError::Nowhere) if self.is_embedded() => {}
             Err(error) => return Err(error.into()),
         }
         let file = self.data_dir()?.join("vault.key");
-        if file.exists() || !nothing_sealed {
-            return KeySource::file(&file).load().map_err(Into::into);
+        if !file.exists() && nothing_sealed {
+            twinflow_vault::create_key_file(&file, &KeySet::generate(&mut rand::rng())?)?;
+            self.remark(&format!(
+                "Made the vault's key file {}. Without it no stored credential can be opened: keep a copy, \
+                 but not beside copies of the database.",
+                file.display()
+            ));
         }
-        let keys = KeySet::generate(&mut rand::rng())?;
-        twinflow_vault::create_key_file(&file, &keys)?;
-        self.remark(&format!(
-            "Made the vault's key file {}. Without it no stored credential can be opened: keep a copy, \
-             but not beside copies of the database.",
-            file.display()
-        ));
-        Ok(keys)
+        Ok(Vault::of(KeySource::file(&file))?)
     }
 
     /// Held while scans of the embedded database run. The kernel lets go of it however the process ends, so
@@ -261,6 +260,7 @@ impl Settings {
         if !self.is_embedded() {
             return Ok(None);
         }
+        make_private(&self.data_dir()?)?;
         let path = self.data_dir()?.join("scan.lock");
         let file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
         match file.try_lock() {
@@ -328,6 +328,6 @@ pub(crate) fn about_the_server(error: StoreError) -> anyhow::Error {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place, beside clap, that reads the environment")]
-fn environment(name: &str) -> Option<OsString> {
+pub(crate) fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }

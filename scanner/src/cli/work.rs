@@ -3,9 +3,9 @@
 use super::End;
 use super::scan::{RESERVE, owner};
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Settings, environment};
 use crate::metrics::{Port, PortArgs};
-use crate::scan::bells::{Bells, MemoryBells, NoBells, RedisBells};
+use crate::scan::bells::{Bells, MemoryBells, NoBells, PREFIX, RedisBells};
 use crate::scan::egress::Bounds;
 use crate::scan::scheduler::Scheduler;
 use crate::scan::watch::{Nobody, StopCord};
@@ -27,12 +27,30 @@ const CONNECTIONS_A_SLOT: u32 = 2;
 pub(super) struct Handing {
     #[command(flatten)]
     metrics: PortArgs,
-    /// Ring for scans through this Redis, so that they begin at once; without it workers look every two seconds
-    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
-    redis_url: Option<String>,
+    /// What the names of all keys in Redis begin with: installations that share one each take their own, the same in
+    /// all their processes
+    #[arg(long, env = "TWINFLOW_REDIS_PREFIX", value_name = "WORD", default_value = PREFIX, value_parser = prefix)]
+    redis_prefix: String,
     /// Scans of one tenant that run at a time
     #[arg(long, env = "TWINFLOW_PER_TENANT", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
     per_tenant: u16,
+}
+
+/// How processes on a server ring for each other.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Ringing {
+    /// Ring for scans through this Redis, so that they begin at once; without it workers look every two seconds
+    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
+    redis_url: Option<String>,
+}
+
+/// apalis splits names at a `:`.
+fn prefix(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    match text.len() {
+        1..=40 if text.bytes().all(fits) => Ok(text.to_owned()),
+        _ => Err("up to 40 small letters, digits, - and _".to_owned()),
+    }
 }
 
 /// How scans are run.
@@ -67,10 +85,13 @@ pub(super) struct Running {
 #[derive(Args, Debug)]
 #[command(
     after_help = "Takes scans that are due, of all tenants, and runs them. Any number of workers may run, on any number of \
-        machines.\nSIGTERM or Ctrl-C: scans stop after the page that is being kept and go back to the queue; it exits \
+        machines.\nIt needs --database-url, with a login that is a member of both tf_app and tf_dispatch. It works for every tenant: \
+        --tenant is neither needed nor heeded.\nSIGTERM or Ctrl-C: scans stop after the page that is being kept and go back to the queue; it exits \
         with 0 within ten seconds."
 )]
 pub(super) struct WorkerArgs {
+    #[command(flatten)]
+    ringing: Ringing,
     #[command(flatten)]
     handing: Handing,
     #[command(flatten)]
@@ -80,34 +101,53 @@ pub(super) struct WorkerArgs {
 #[derive(Args, Debug)]
 #[command(
     after_help = "Opens scans when their schedules say so, and rings for what is due. Any number may run; one leads, and \
-        another takes over within seconds."
+        another takes over within seconds.\nIt needs --database-url, with a login that is a member of both tf_app and \
+        tf_dispatch. It works for every tenant: --tenant is neither needed nor heeded."
 )]
 pub(super) struct SchedulerArgs {
+    #[command(flatten)]
+    ringing: Ringing,
     #[command(flatten)]
     handing: Handing,
 }
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "With the embedded database this is the one process there is. `twinflow scan --background` hands it a scan."
+    after_help = "With the embedded database this is the one process there is. `twinflow scan --background` hands it a scan.\n\
+        With --database-url it works for every tenant, beside any other workers and schedulers; the login has to be a member of \
+        both tf_app and tf_dispatch, and --tenant is neither needed nor heeded.\nSIGTERM or Ctrl-C: scans stop after the \
+        page that is being kept and go back to the queue; it exits with 0 within ten seconds."
 )]
 pub(super) struct ServeArgs {
     /// A worker and a scheduler in one process
     #[arg(long, required = true)]
     all: bool,
+    /// Ring for scans through this Redis, too, for the workers of other processes; without it bells stay in memory
+    /// [with --database-url also: REDIS_URL]
+    #[arg(long, value_name = "URL")]
+    redis_url: Option<String>,
     #[command(flatten)]
     handing: Handing,
     #[command(flatten)]
     running: Running,
 }
 
+impl ServeArgs {
+    /// Where one process is all there is, the REDIS_URL that is set may be another program's.
+    fn redis_url(&self, settings: &Settings) -> Option<String> {
+        let set = || environment("REDIS_URL")?.into_string().ok().filter(|url| !url.is_empty());
+        self.redis_url.clone().or_else(|| if settings.is_embedded() { None } else { set() })
+    }
+}
+
 pub(super) async fn worker(settings: &Settings, args: &WorkerArgs) -> Result<End> {
     on_a_server(settings, "worker")?;
     let told = Told::listen()?;
     let work = async |stop| {
-        let made = Made::new(settings, &args.handing, Some(&args.running), false, stop).await?;
+        let bells = Way { redis_url: args.ringing.redis_url.as_deref(), in_one_process: false };
+        let made = Made::new(settings, &args.handing, Some(&args.running), bells, stop).await?;
         let Some(made) = made else { return Ok(()) };
-        made.worker(settings, &args.handing, &args.running)?.run().await;
+        made.worker(settings, &args.handing, &args.running).await?.run().await;
         Ok(())
     };
     told.until(settings, "Worker", work).await
@@ -117,7 +157,8 @@ pub(super) async fn scheduler(settings: &Settings, args: &SchedulerArgs) -> Resu
     on_a_server(settings, "scheduler")?;
     let told = Told::listen()?;
     let work = async |stop| {
-        let made = Made::new(settings, &args.handing, None, false, stop).await?;
+        let bells = Way { redis_url: args.ringing.redis_url.as_deref(), in_one_process: false };
+        let made = Made::new(settings, &args.handing, None, bells, stop).await?;
         let Some(made) = made else { return Ok(()) };
         made.scheduler(&args.handing).run().await;
         Ok(())
@@ -130,14 +171,16 @@ pub(super) async fn serve(settings: &Settings, args: &ServeArgs) -> Result<End> 
     let told = Told::listen()?;
     let _lock = settings.lock_scans()?;
     let work = async |stop| {
-        let made = Made::new(settings, &args.handing, Some(&args.running), true, stop).await?;
+        let redis_url = args.redis_url(settings);
+        let bells = Way { redis_url: redis_url.as_deref(), in_one_process: true };
+        let made = Made::new(settings, &args.handing, Some(&args.running), bells, stop).await?;
         let Some(made) = made else { return Ok(()) };
         if settings.is_embedded() {
             // Holding the lock means that whoever claimed a scan before is dead.
             made.tenants.store(settings.any_tenant()).expire_leases().await?;
             made.tenants.dispatch.depose().await?;
         }
-        let worker = made.worker(settings, &args.handing, &args.running)?;
+        let worker = made.worker(settings, &args.handing, &args.running).await?;
         tokio::join!(worker.run(), made.scheduler(&args.handing).run());
         Ok(())
     };
@@ -151,6 +194,12 @@ fn on_a_server(settings: &Settings, what: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// How bells get from the scheduler to workers.
+struct Way<'a> {
+    redis_url: Option<&'a str>,
+    in_one_process: bool,
 }
 
 /// What a worker and a scheduler share.
@@ -170,7 +219,7 @@ impl Made {
         settings: &Settings,
         handing: &Handing,
         running: Option<&Running>,
-        in_one_process: bool,
+        bells: Way<'_>,
         stop: StopCord,
     ) -> Result<Option<Self>> {
         let port = handing.metrics.open().await?;
@@ -181,9 +230,9 @@ impl Made {
         // A scheduler fires for as many tenants side by side.
         let slots = running.map_or(2, |it| u32::from(it.slots));
         let owner = owner();
-        let bells: Arc<dyn Bells> = match &handing.redis_url {
-            Some(url) => Arc::new(RedisBells::new(url, &owner)?),
-            None if in_one_process => Arc::new(MemoryBells::default()),
+        let bells: Arc<dyn Bells> = match bells.redis_url {
+            Some(url) => Arc::new(RedisBells::new(url, &owner)?.with_prefix(&handing.redis_prefix)),
+            None if bells.in_one_process => Arc::new(MemoryBells::default()),
             None => Arc::new(NoBells),
         };
         let waiting = || settings.remark("The database is away; it is tried again until it is there.");
@@ -194,10 +243,10 @@ impl Made {
         Ok(Some(Self { tenants: Arc::new(tenants), bells, clock, owner, stop, _port: port }))
     }
 
-    fn worker(&self, settings: &Settings, handing: &Handing, running: &Running) -> Result<Arc<Worker>> {
+    async fn worker(&self, settings: &Settings, handing: &Handing, running: &Running) -> Result<Arc<Worker>> {
         let scanner = Scanner {
             store: self.tenants.store(settings.any_tenant()),
-            vault: settings.open_vault()?,
+            vault: settings.open_vault(&self.tenants).await?,
             tenant: settings.any_tenant(),
             allowed: settings.allowed()?,
             clock: self.clock.clone(),

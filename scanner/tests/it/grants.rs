@@ -5,7 +5,7 @@ use crate::support::bench::{logged, story, without_stream};
 use crate::support::browser::{consent_line, dance, get, parameter};
 use crate::support::clock::TestClock;
 use crate::support::engines::{Database, TENANT, postgres, sqlite};
-use crate::support::program::{self, Home, Ran, facts};
+use crate::support::program::{self, Home, Ran, facts, key_line, write_keys};
 use chrono::TimeDelta;
 use futures::future::join_all;
 use rand_chacha::ChaCha20Rng;
@@ -222,6 +222,35 @@ async fn what_one_scan_pauses_ends_no_refresh_that_another_of_its_process_has_be
     let (refreshed, ()) = tokio::join!(bench.at_once(&stores), pausing);
     assert!(!refreshed[0].as_ref().unwrap().grant().unwrap().is_same(&bench.grant));
     assert!(!store.is_refreshing(connection).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_waits_for_a_refresh_that_keeps_what_it_gets_under_the_former_key() {
+    let tool = program::jira(3).await;
+    tool.oauth(OAuthDialect::JIRA);
+    let mut home = Home::allowing(&[&tool]);
+    let [old, new] = [(); 2].map(|()| home.run("vault keygen").done().out);
+    home.set("TWINFLOW_VAULT_KEY", old.as_str());
+    dance(&home, &consent_line(&tool)).done();
+    tool.set_now(program::story(1).options().now + TimeDelta::hours(2));
+    tool.latency(Duration::from_secs(3));
+    let scan = home.command("scan").spawn().unwrap();
+    let file = format!("sqlite://{}", home.data().join("twinflow.db").display());
+    let mut database = sqlx::SqliteConnection::connect(&file).await.unwrap();
+    let begun = "SELECT count(*) FROM credentials WHERE refresh_owner IS NOT NULL";
+    while sqlx::query_scalar::<_, i64>(begun).fetch_one(&mut database).await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The scan was given the old key in a variable, which cannot change; this goes by a file.
+    write_keys(&home, &format!("primary {}\nformer {}\n", key_line(&new), key_line(&old)));
+    home.set("TWINFLOW_KEY_FILE", home.named("data/vault.key"));
+    let rotated = home.run("vault rotate").done();
+    assert!(rotated.out.starts_with("Sealed 1 again"), "{}", rotated.out);
+    tool.latency(Duration::ZERO);
+    Ran::of("scan", scan.wait_with_output().unwrap());
+    assert_eq!(refreshes(&tool), 1, "it was under way");
+    write_keys(&home, &new);
+    home.run("scan").done();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,9 @@
 
 use crate::support::engines::migrated;
 use crate::support::postgres::{TestDatabase, database};
-use crate::support::program::{Home, REPOSITORY, Ran, facts, github, jira, jira_url, story};
+use crate::support::program::{
+    Home, REPOSITORY, Ran, facts, github, jira, jira_url, key_line, story, write_keys,
+};
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -685,10 +687,6 @@ async fn a_second_scan_waits_for_nobody_and_says_that_one_runs() {
 
 // --- Keys ---
 
-fn key_line(text: &str) -> &str {
-    text.lines().find_map(|line| line.strip_prefix("primary ")).expect("a primary key")
-}
-
 #[test]
 fn a_new_key_is_printed_or_written_for_one_reader_and_never_over_another_file() {
     let home = Home::new();
@@ -705,14 +703,6 @@ fn a_new_key_is_printed_or_written_for_one_reader_and_never_over_another_file() 
     home.run(&line).complains(&["deep/down/keys", "never overwritten"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), written);
     assert!(!home.data().exists(), "a key needs no database");
-}
-
-/// Writes a key file as its owner does: mode 0400.
-fn write_keys(home: &Home, text: &str) {
-    let file = home.data().join("vault.key");
-    let _ = fs::remove_file(&file);
-    fs::write(&file, text).unwrap();
-    fs::set_permissions(&file, Permissions::from_mode(0o400)).unwrap();
 }
 
 fn read_keys(home: &Home) -> String {
@@ -875,7 +865,7 @@ fn a_data_folder_that_may_not_be_written_is_said_in_words() {
 const TENANT: &str = "6d1b1ee0-0000-4000-8000-000000000001";
 
 /// A home whose data is on a server.
-fn on_server(url: &str, tools: &[&Service]) -> Home {
+pub(crate) fn on_server(url: &str, tools: &[&Service]) -> Home {
     let mut home = Home::allowing(tools);
     let keys = home.named("keys");
     home.run(&format!("vault keygen --out {keys}")).done();

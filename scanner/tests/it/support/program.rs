@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
@@ -186,4 +187,17 @@ pub(crate) fn facts(tools: &[&Service]) -> Vec<Fact> {
     let mut facts: Vec<_> = all.map(super::bench::without_stream).collect();
     facts.sort();
     facts
+}
+
+/// The id and the key of a key file's primary key.
+pub(crate) fn key_line(text: &str) -> &str {
+    text.lines().find_map(|line| line.strip_prefix("primary ")).expect("a primary key")
+}
+
+/// Writes a key file as its owner does: mode 0400.
+pub(crate) fn write_keys(home: &Home, text: &str) {
+    let file = home.data().join("vault.key");
+    let _ = fs::remove_file(&file);
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o400)).unwrap();
 }
