@@ -1,5 +1,7 @@
 //! `twinflow scan`
 
+mod background;
+
 use super::bars::Bars;
 use super::connections::Standing;
 use super::{End, format, scans};
@@ -21,7 +23,10 @@ use uuid::Uuid;
 pub(super) const RESERVE: u8 = 20;
 
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Ctrl-C stops after the page that is being kept; the next scan goes on from there.")]
+#[command(
+    after_help = "Ctrl-C stops after the page that is being kept; the next scan goes on from there. What a worker in the background \
+        has under way already is followed to its end; Ctrl-C leaves that alone."
+)]
 pub(super) struct Args {
     /// Which connections, by name [default: all]
     connections: Vec<String>,
@@ -68,7 +73,7 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
         return Ok(End::Done);
     }
     if args.background {
-        return hand_over(settings, &opened, &wanted, args.json).await;
+        return background::hand_over(settings, &opened, &wanted, args.json).await;
     }
     let _lock = settings.lock_scans()?;
     let stop = StopCord::default();
@@ -93,33 +98,11 @@ pub(super) async fn run(settings: &Settings, args: &Args) -> Result<End> {
     }
     for scan in done.iter().filter(|scan| scan.state == State::Running) {
         settings.remark(&format!(
-            "{}: another worker scans it, or one ended in its middle; try again in a minute.",
+            "{}: another worker runs its scan and goes on; `twinflow scans watch` looks on.",
             scan.connection
         ));
     }
     Ok(end(&done))
-}
-
-/// Opens the scans, or finds those under way, and leaves them to the workers.
-async fn hand_over(
-    settings: &Settings,
-    opened: &Opened,
-    wanted: &[Connection],
-    as_json: bool,
-) -> Result<End> {
-    let mut handed = vec![];
-    for connection in wanted {
-        let scan = opened.store.open_scan(connection.id, random_id(&mut rand::rng())).await?;
-        handed.extend(opened.store.scan(scan).await?);
-    }
-    opened.store.close().await;
-    if as_json {
-        format::json(&handed)?;
-    } else {
-        scans::print(&handed)?;
-    }
-    settings.remark("Handed over; `twinflow scans watch` looks on.");
-    Ok(End::Done)
 }
 
 /// Ctrl-C or SIGTERM stops after the page that is being kept; a second one at once.
@@ -205,30 +188,29 @@ pub(super) fn owner() -> String {
     format!("{}-{}", std::process::id(), random_id(&mut rand::rng()))
 }
 
-/// Opens a scan for each connection, or finds the one cut short, and runs them.
+/// Scans these connections, each anew or from where a scan was cut short, until all of them are settled, whoever runs
+/// them.
 pub(crate) async fn run_scans(scanner: Scanner, wanted: &[Connection]) -> Result<Vec<Scan>> {
     let store = scanner.store.clone();
-    let mut ids: Vec<Uuid> = vec![];
-    for connection in wanted {
-        ids.push(store.open_scan(connection.id, random_id(&mut rand::rng())).await?);
-    }
-    let mut results = queue::run_all(Arc::new(scanner), &ids)
+    let connections: Vec<Uuid> = wanted.iter().map(|connection| connection.id).collect();
+    let mut results = queue::run_all(Arc::new(scanner), &connections)
         .await
         .map_err(|error| anyhow!("the queue failed: {error}"))?;
     let mut done = vec![];
     // In the order of the connections, whichever was done first.
-    for id in ids {
-        results.remove(&id).transpose()?;
-        done.extend(store.scan(id).await?);
+    for connection in connections {
+        if let Some(scan) = results.remove(&connection).transpose()? {
+            done.extend(store.scan(scan).await?);
+        }
     }
     Ok(done)
 }
 
 pub(crate) fn end(scans: &[Scan]) -> End {
     let any = |states: &[State]| scans.iter().any(|scan| states.contains(&scan.state));
-    if any(&[State::Failed, State::Running, State::Quarantined, State::Cancelled]) {
+    if any(&[State::Failed, State::Quarantined, State::Cancelled]) {
         End::Failed
-    } else if any(&[State::Queued]) {
+    } else if any(&[State::Queued, State::Running]) {
         End::Interrupted
     } else if any(&[State::Deferred, State::Waiting]) {
         End::Deferred

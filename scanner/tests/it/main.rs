@@ -23,6 +23,7 @@ mod program;
 mod proxy;
 mod recorded;
 mod scans;
+mod serve;
 mod store;
 mod support;
 mod tenants;
