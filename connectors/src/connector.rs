@@ -178,6 +178,8 @@ pub struct Page {
     pub names: Vec<Named>,
     /// Ids of cases that are there, of a census.
     pub present: Vec<Opaque>,
+    /// How many cases the stream has, where the tool says so. It may be wrong: only estimates are made of it.
+    pub total: Option<u64>,
     /// Where the sweep goes on.
     pub next: Sweep,
 }
@@ -185,7 +187,7 @@ pub struct Page {
 impl Page {
     pub(crate) fn new(next: Sweep) -> Self {
         let (cases, events, revised, withdrawn) = (vec![], vec![], vec![], vec![]);
-        Self { cases, events, revised, withdrawn, names: vec![], present: vec![], next }
+        Self { cases, events, revised, withdrawn, names: vec![], present: vec![], total: None, next }
     }
 }
 

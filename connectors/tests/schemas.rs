@@ -257,6 +257,7 @@ fn what_github_is_asked_for_is_this_and_nothing_else() {
         "state",
         "stateReason",
         "timelineItems",
+        "totalCount",
         "updatedAt",
         "viewer",
     ];

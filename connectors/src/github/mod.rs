@@ -70,7 +70,7 @@ static ISSUES_BY_AGE: Operation = Operation {
         ),
         variables: &["owner", "name", "first", "after", "direction"],
     },
-    reads: &[Reads::of::<wire::Reply<wire::IssuesData>>()],
+    reads: &[Reads::of::<wire::Reply<wire::IssuesByAgeData>>()],
 };
 
 static CENSUS: Operation = Operation {
@@ -126,6 +126,7 @@ static CONTRACT: Contract = Contract {
     complaints: &[Reads::of::<wire::Complaint>()],
     stored: &[
         "issue id, number, state, times of creation and last update",
+        "how many issues there are, while a first scan reads them",
         "who opened, closed, reopened, assigned, labelled, locked, transferred it or marked it a duplicate, and when",
         "that an issue is no longer shown: deleted, moved away or hidden; which of them GitHub does not say",
         "people's ids and logins, labels' ids and names",
@@ -142,15 +143,17 @@ static CONTRACT: Contract = Contract {
 
 enum Step<'a> {
     Issues(usize, &'a Window),
+    IssuesByAge(usize, &'a Window),
     Census(usize, &'a Window),
     Timeline(&'a Pending),
 }
 
 /// What `ask` asks and `read` reads, in the same order.
 fn plan(at: &Sweep) -> impl Iterator<Item = Step<'_>> {
-    let issues = open(at).map(|(nth, window)| match window.operation == CENSUS.name {
-        true => Step::Census(nth, window),
-        false => Step::Issues(nth, window),
+    let issues = open(at).map(|(nth, window)| match &window.operation {
+        it if it == CENSUS.name => Step::Census(nth, window),
+        it if it == ISSUES_BY_AGE.name => Step::IssuesByAge(nth, window),
+        _ => Step::Issues(nth, window),
     });
     issues.chain(at.pending.iter().take(timelines(at)).map(Step::Timeline))
 }
@@ -217,19 +220,20 @@ impl Connector for GitHub {
         let (owner, name) = stream.name.split_once('/').unwrap_or((&stream.name, ""));
         plan(at)
             .map(|step| match step {
-                Step::Issues(_, window) => {
-                    let (operation, whole, bound) = match window.operation == ISSUES_BY_AGE.name {
-                        true => (&ISSUES_BY_AGE, FIRST_PAGE, "direction"),
-                        false => (&ISSUES, PAGE, "since"),
-                    };
-                    operation.request(&[
-                        ("owner", Value::Text(owner)),
-                        ("name", Value::Text(name)),
-                        ("first", Value::Number(at.size(whole))),
-                        ("after", window.after().into()),
-                        (bound, Value::Text(&window.since)),
-                    ])
-                }
+                Step::Issues(_, window) => ISSUES.request(&[
+                    ("owner", Value::Text(owner)),
+                    ("name", Value::Text(name)),
+                    ("first", Value::Number(at.size(PAGE))),
+                    ("after", window.after().into()),
+                    ("since", Value::Text(&window.since)),
+                ]),
+                Step::IssuesByAge(_, window) => ISSUES_BY_AGE.request(&[
+                    ("owner", Value::Text(owner)),
+                    ("name", Value::Text(name)),
+                    ("first", Value::Number(at.size(FIRST_PAGE))),
+                    ("after", window.after().into()),
+                    ("direction", Value::Text(&window.since)),
+                ]),
                 Step::Census(_, window) => CENSUS.request(&[
                     ("owner", Value::Text(owner)),
                     ("name", Value::Text(name)),
@@ -255,6 +259,7 @@ impl Connector for GitHub {
         for (step, answer) in steps.into_iter().zip(answers) {
             match step {
                 Step::Issues(nth, _) => reader.issues(answer, nth)?,
+                Step::IssuesByAge(nth, _) => reader.issues_by_age(answer, nth)?,
                 Step::Census(nth, _) => reader.census(answer, nth)?,
                 Step::Timeline(pending) => reader.timeline(answer, pending)?,
             }

@@ -22,27 +22,31 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn issues(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
-        let issues =
-            data::<wire::IssuesData>(answer)?.repository.ok_or(ReadError::Missing("data.repository"))?.issues;
+        let issues = listed(data::<wire::IssuesData>(answer)?.repository)?;
         let before = self.page.cases.len();
         for issue in issues.nodes {
             self.issue(issue)?;
         }
-        let cases = self.page.cases.get(before..).unwrap_or_default();
-        let place = issues.page_info.next()?.map_or(Place::End, Place::After);
-        if self.page.next.upto.is_some() {
-            self.page.next.cases += cases.len() as u64;
-            self.approach(nth, cases.last().map(|case| case.created_at), place);
-        } else {
-            self.page.next.saw(cases);
-            self.page.next.turn(nth, place);
+        self.page.next.saw(self.page.cases.get(before..).unwrap_or_default());
+        self.page.next.turn(nth, issues.page_info.next()?.map_or(Place::End, Place::After));
+        Ok(())
+    }
+
+    pub(super) fn issues_by_age(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
+        let issues = listed(data::<wire::IssuesByAgeData>(answer)?.repository)?;
+        let (count, mut came_to) = (issues.nodes.len() as u64, None);
+        for issue in issues.nodes {
+            came_to = Some(issue.created_at.0);
+            self.issue(issue)?;
         }
+        self.page.next.cases += count;
+        self.page.total = issues.total_count.and_then(|total| total.0).or(self.page.total);
+        self.approach(nth, came_to, issues.page_info.next()?.map_or(Place::End, Place::After));
         Ok(())
     }
 
     pub(super) fn census(&mut self, answer: &Answer, nth: usize) -> Result<(), ReadError> {
-        let issues =
-            data::<wire::CensusData>(answer)?.repository.ok_or(ReadError::Missing("data.repository"))?.issues;
+        let issues = listed(data::<wire::CensusData>(answer)?.repository)?;
         self.page.present.extend(issues.nodes.into_iter().map(|issue| issue.id));
         self.page.next.turn(nth, issues.page_info.next()?.map_or(Place::End, Place::After));
         Ok(())
@@ -178,6 +182,10 @@ impl<'a> Reader<'a> {
         self.page.names = named.chain(statuses()).collect();
         self.page
     }
+}
+
+fn listed<C>(repository: Option<wire::Repository<C>>) -> Result<C, ReadError> {
+    Ok(repository.ok_or(ReadError::Missing("data.repository"))?.issues)
 }
 
 /// GitHub knows two states and a reason; a status here is the reason of a closed issue.

@@ -1,10 +1,11 @@
 //! What is special to GitHub: long timelines beside pages, and a "no" that comes with status 200.
 
 use crate::stage::{Raw, Stage, now, pages, story, told, truth};
+use crate::text::kept;
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use serde_json::{Value, json};
 use std::time::Duration;
-use twinflow_connectors::{Activity, Connector, Cursor, Place, ReadError, Refusal, Stream, Wait, find};
+use twinflow_connectors::{Activity, Connector, Cursor, Page, Place, ReadError, Refusal, Stream, Wait, find};
 use twinflow_fixtures::github::CLASSIC_TOKEN;
 use twinflow_fixtures::{Fault, GitHub, RetryAfter, What, Who};
 
@@ -96,6 +97,47 @@ async fn a_first_sweep_reads_from_both_ends_until_they_meet() {
         let cursor = Cursor::default().after(rounds.last().unwrap().page.next.clone());
         assert_eq!((cursor.mark, cursor.sweep), (Some(now()), None));
     }
+}
+
+#[tokio::test]
+async fn a_first_sweep_learns_how_many_issues_there_are_and_no_other_asks() {
+    let stage = stage(250).await;
+    let first = stage.sweep(stage.begin()).await;
+    let lists = first.iter().filter(|round| round.operations().contains(&"issues_by_age"));
+    assert!(lists.clone().count() > 1 && lists.into_iter().all(|round| round.page.total == Some(250)));
+    for from in [stage.begin_later(), github().census(&stage.stream, now()).unwrap()] {
+        let rounds = stage.sweep(from).await;
+        assert!(pages(&rounds).all(|page| page.total.is_none()));
+        let raws = rounds.iter().flat_map(|round| &round.raws);
+        assert_eq!(raws.filter(|raw| raw.text().contains("totalCount")).count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_is_none_changes_nothing_of_what_is_read() {
+    let stage = stage(120).await;
+    let round = stage.round(stage.begin()).await;
+    let honest: Value = serde_json::from_str(round.raws[0].text()).unwrap();
+    let read = |count: Option<Value>| {
+        let mut answer = honest.clone();
+        let issues = answer["data"]["repository"]["issues"].as_object_mut().unwrap();
+        issues.remove("totalCount").unwrap();
+        issues.extend(count.map(|count| ("totalCount".to_owned(), count)));
+        let answer = round.raws[0].answer_with(answer.to_string().into_bytes());
+        let page = github().read(&stage.stream, &round.at, &[answer]).unwrap();
+        let total = page.total;
+        assert_eq!(kept(&Page { total: round.page.total, ..page }), kept(&round.page));
+        total
+    };
+    assert_eq!(read(Some(json!(0))), Some(0));
+    assert_eq!(read(Some(json!(i32::MAX))), Some(2_147_483_647));
+    let huge = [json!(2_147_483_648_u64), json!(u64::MAX), json!(1e300)];
+    let others =
+        [json!(null), json!(-1), json!(1.5), json!(true), json!("120"), json!([120]), json!({"a": 1})];
+    for count in huge.into_iter().chain(others) {
+        assert_eq!(read(Some(count.clone())), None, "{count}");
+    }
+    assert_eq!(read(None), None);
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ mod tests {
         );
         let next = sweep.begin(&stream, &Cursor::default(), DateTime::UNIX_EPOCH);
         let (events, revised, withdrawn, present) = (vec![], vec![], vec![], vec![]);
-        let mut page = Page { cases, names, events, revised, withdrawn, present, next };
+        let mut page = Page { cases, names, events, revised, withdrawn, present, total: None, next };
         Masks::of(&connection, pseudonyms).put_on(&mut page);
         assert_eq!(page.cases[0].status, Some(id()), "a status is no person");
         let assignee = page.cases[0].assignee.clone().expect("one");
