@@ -3,6 +3,7 @@
 
 mod backfill;
 mod census;
+mod pace;
 
 use super::Scanner;
 use super::access::Access;
@@ -15,6 +16,7 @@ use crate::metrics;
 use crate::store::{self, Asked, Claim, Connection, ErrorClass, FollowedStream, Kept, Left, StoreError};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
+use pace::Pace;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
@@ -75,6 +77,7 @@ pub(super) struct Follower<'a> {
     low: Mutex<Option<Wait>>,
     /// What is left of the tool's limit, as its last answer said.
     left: Mutex<Option<Left>>,
+    pace: Pace,
     seen: Seen,
     masks: &'a Masks,
     written: HashMap<(Kind, Opaque), Named>,
@@ -132,6 +135,7 @@ impl<'a> Follower<'a> {
             cost: Mutex::default(),
             low: Mutex::default(),
             left: Mutex::default(),
+            pace: Pace::default(),
             seen: Seen::default(),
             masks,
             written: HashMap::new(),
@@ -178,9 +182,11 @@ impl<'a> Follower<'a> {
     async fn read_on(&mut self, mut cursor: Cursor, cases: i64) -> Result<End, End> {
         self.mark = cursor.mark;
         self.bookmark.clone_from(&cursor.bookmark);
+        self.pace = Pace::since(self.scanner.clock.now());
         let sweep = self.connector.begin(&self.stream, &cursor, self.scanner.clock.now());
         let mut turn = self.turn_unless_stopped(sweep).await?;
         loop {
+            self.pace.read(&turn.page);
             let next = self.bounded(turn.page.next.clone());
             cursor = cursor.after(next.clone());
             let names = self.unwritten(&turn.page.names);
@@ -373,7 +379,7 @@ impl<'a> Follower<'a> {
             asked: &turn.cost.asked,
             waited: turn.cost.waited,
             skipped: &page.next.skipped,
-            doing: &self.doing("reading"),
+            doing: &store::Doing { ends: self.pace.ends(self.scanner.clock.now()), ..self.doing("reading") },
         };
         let new = self.stored(|| self.scanner.store.keep(self.claim, &kept)).await?;
         failpoint!("kept");
@@ -456,7 +462,8 @@ impl<'a> Follower<'a> {
     }
 
     fn doing(&self, now: &str) -> store::Doing {
-        store::Doing { now: now.to_owned(), left: *self.left(), ..store::Doing::default() }
+        let (seen, total) = self.pace.far().unzip();
+        store::Doing { now: now.to_owned(), left: *self.left(), seen, total, ..store::Doing::default() }
     }
 
     /// For who looks on from elsewhere; nothing depends on it.

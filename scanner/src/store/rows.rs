@@ -356,6 +356,15 @@ pub struct Doing {
     /// What is left of the tool's limit, where its answers say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<Left>,
+    /// Cases its first sweep has seen, in this scan and those it goes on from; where there is a total.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
+    /// Cases there are to be seen, where the tool says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// About when they will all have been seen, by its pace so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<DateTime<Utc>>,
 }
 
 /// What is left of a limit.

@@ -6,7 +6,7 @@ use super::pick::by_id;
 use crate::clock::Clock;
 use crate::store::{Doing, Ledger, Scan, ScannedStream, State, Store};
 use anyhow::Result;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 #[derive(clap::Args, Debug)]
@@ -33,13 +33,14 @@ pub(super) async fn run(store: &dyn Store, clock: &Clock, args: &Args) -> Result
         format::json(&Shown { scan, streams })?;
         return Ok(End::Done);
     }
-    about(&scan, clock.now())?;
+    let at = clock.now();
+    about(&scan, at)?;
     for part in &streams {
         let counts = (format::count(part.pages, "page", "pages"), part.events_read, part.events_new);
         let (pages, read, new) = counts;
         format::print(format_args!("\n{}: {pages}, {read} events read, {new} of them new", part.stream))?;
         if let Some(doing) = &part.doing {
-            format::print(format_args!("  {}", now(doing)))?;
+            format::print(format_args!("  {}", now(doing, at)))?;
         }
         format::print(ledger(&part.ledger))?;
     }
@@ -96,8 +97,8 @@ fn why(scan: &Scan) -> String {
     }
 }
 
-/// What a stream's scan does at this moment.
-pub(super) fn now(doing: &Doing) -> String {
+/// What a stream's scan does at this moment, how far it has come, and what is left of the tool's limit.
+pub(super) fn now(doing: &Doing, at: DateTime<Utc>) -> String {
     let mut said = doing.now.clone();
     if let Some(until) = doing.until {
         said += &format!(" until {}", format::moment(until));
@@ -105,11 +106,30 @@ pub(super) fn now(doing: &Doing) -> String {
     if let Some(why) = &doing.why {
         said += &format!(": {why}");
     }
+    if let Some((seen, total)) = doing.seen.zip(doing.total) {
+        said += &format!(", {} of {} cases", format::number(seen), format::number(total));
+    }
+    if let Some(left) = doing.ends.and_then(|ends| rest(ends - at)) {
+        said += &format!(", {left} left");
+    }
     match doing.left {
         Some(left) => {
-            format!("{said} ({} of {} left)", format::number(left.remaining), format::number(left.limit))
+            let (remaining, limit) = (format::number(left.remaining), format::number(left.limit));
+            format!("{said} (limit: {remaining} of {limit} left)")
         }
         None => said,
+    }
+}
+
+/// As roughly as it is known; nothing of what should be over.
+fn rest(left: TimeDelta) -> Option<String> {
+    let minutes = (left + TimeDelta::seconds(30)).num_minutes();
+    let hours = (left + TimeDelta::minutes(30)).num_hours();
+    match left {
+        past if past <= TimeDelta::zero() => None,
+        _ if minutes < 1 => Some("less than a minute".into()),
+        _ if minutes < 90 => Some(format!("about {minutes} min")),
+        _ => Some(format!("about {hours} h")),
     }
 }
 
@@ -171,5 +191,24 @@ fn lasted(scan: &Scan) -> String {
     match (scan.started_at, scan.finished_at) {
         (Some(start), Some(end)) => format!("{:.1} s", (end - start).as_seconds_f64()),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_says_how_far_it_has_come_and_about_how_long_it_takes_yet() {
+        let at = DateTime::UNIX_EPOCH;
+        let said = |seconds| {
+            let (seen, total, ends) = (Some(1_200), Some(5_000), Some(at + TimeDelta::seconds(seconds)));
+            now(&Doing { now: "reading".into(), seen, total, ends, ..Doing::default() }, at)
+        };
+        assert_eq!(said(170), "reading, 1,200 of 5,000 cases, about 3 min left");
+        assert_eq!(said(29), "reading, 1,200 of 5,000 cases, less than a minute left");
+        assert_eq!(said(7_300), "reading, 1,200 of 5,000 cases, about 2 h left");
+        assert_eq!([0, -5].map(said), ["reading, 1,200 of 5,000 cases"; 2]);
+        assert_eq!(now(&Doing { now: "reading".into(), ..Doing::default() }, at), "reading");
     }
 }

@@ -1,5 +1,5 @@
-//! `twinflow scans watch`: looks at scans again and again, and shows what changed. It says nothing of how long a scan
-//! will take: how much there is to read, no tool tells before it was read.
+//! `twinflow scans watch`: looks at scans again and again, and shows what changed. How long a scan
+//! takes yet is said of a first one alone, and only where the tool tells how much there is to read.
 
 use super::super::bars::Bars;
 use super::super::{End, format, scan};
@@ -7,7 +7,7 @@ use super::list::{took, until};
 use super::pick::{UNDER_WAY, by_id};
 use super::show::{self, Shown};
 use crate::clock::Clock;
-use crate::store::{Scan, State, Store, StoreError, WantedScans};
+use crate::store::{Doing, Scan, State, Store, StoreError, WantedScans};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -170,7 +170,7 @@ fn draw(bars: &Bars, shown: &Shown, now: DateTime<Utc>) {
             requests: part.requests,
             waited_ms: part.waited_ms,
         };
-        let doing = part.doing.as_ref().map(show::now).unwrap_or_default();
+        let doing = part.doing.as_ref().map(|doing| show::now(doing, now)).unwrap_or_default();
         bars.draw(&name, &part.stream, format!("{counts}  {doing}"), scan.state != State::Running);
     }
 }
@@ -192,11 +192,11 @@ fn line(shown: &Shown, now: DateTime<Utc>) -> String {
         scan.connection,
         standing(scan, now)
     );
-    let speaking = |part: &&crate::store::ScannedStream| {
-        part.doing.as_ref().is_some_and(|doing| doing.left.is_some() || doing.why.is_some())
-    };
-    for part in shown.streams.iter().filter(speaking) {
-        line += &format!("; {}: {}", part.stream, part.doing.as_ref().map(show::now).unwrap_or_default());
+    for part in &shown.streams {
+        let speaks = |doing: &&Doing| doing.left.is_some() || doing.total.is_some() || doing.why.is_some();
+        if let Some(doing) = part.doing.as_ref().filter(speaks) {
+            line += &format!("; {}: {}", part.stream, show::now(doing, now));
+        }
     }
     line
 }
