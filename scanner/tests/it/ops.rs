@@ -91,6 +91,26 @@ async fn a_scan_in_the_background_is_listed_followed_and_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_scan_is_shown_with_how_far_it_has_come_of_how_much_there_is() {
+    let clock = TestClock::new();
+    let world = GitHub::new(&story(1_000, &clock), "acme/shop").with_points(5);
+    let tool = Service::start(world, ServiceOptions::default()).await.unwrap();
+    let home = connected(&tool);
+    // The hour's points are used up on the way.
+    home.run("scan").ends(4);
+    let id = id(&home);
+    let watched = home.run(&format!("scans watch --json {id}")).ends(4).json();
+    let doing = &watched["streams"][0]["doing"];
+    let seen = doing["seen"].as_u64().expect("a count");
+    assert_eq!((&doing["total"], &doing["now"]), (&json!(1_000), &json!("deferred")));
+    assert!((100..1_000).contains(&seen) && doing.get("ends").is_none(), "{doing}");
+    for command in ["show", "watch"] {
+        let out = home.run(&format!("scans {command} {id}")).out;
+        assert!(out.contains(&format!(", {seen} of 1,000 cases")), "{out}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_is_narrowed_and_turned_page_by_page() {
     let tool = a_github(3).await;
     let home = connected(&tool);

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use twinflow::scan::watch::{Progress, Watch};
-use twinflow::store::{Claim, Claiming, Outcome, State, Store, WantedScans};
+use twinflow::store::{Claim, Claiming, Doing, Outcome, State, Store, WantedScans};
 use twinflow_fixtures::jira::{CreatedAs, JiraSwitches};
 use twinflow_fixtures::{Fault, GitHub, Jira, RetryAfter, Service, ServiceOptions};
 
@@ -107,6 +107,51 @@ async fn cases_that_change_between_pages_are_met_again(mut bench: Bench) {
     bench.tool = Arc::into_inner(tool).expect("nobody else holds it");
     // What changed behind the reader's back is within the overlap of the next scan.
     assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
+}
+
+/// What a scan notes of its one stream with each page, each of which takes ten seconds; cut short after so many.
+async fn noted(bench: &mut Bench, pages: u64) -> Vec<Doing> {
+    let noted = Arc::new(Mutex::new(Vec::new()));
+    let (kept, clock, stop) = (noted.clone(), bench.clock.clone(), bench.scanner.stop.clone());
+    let (store, scan) = (bench.scanner.store.clone(), open(&bench.scanner.store, bench.connection.id).await);
+    bench.scanner.watch = on_page(move |progress| {
+        let look = || tokio::runtime::Handle::current().block_on(store.scanned(scan));
+        let shown = tokio::task::block_in_place(look).unwrap().remove(0);
+        kept.lock().unwrap().extend(shown.doing.filter(|doing| doing.now == "reading"));
+        clock.forward(TimeDelta::seconds(10));
+        if progress.pages == pages {
+            stop.pull();
+        }
+    });
+    bench.scanner.run(scan).await.unwrap();
+    bench.scanner.stop = twinflow::scan::watch::StopCord::default();
+    std::mem::take(&mut *noted.lock().unwrap())
+}
+
+async fn how_far_a_first_scan_has_come_is_noted(mut bench: Bench) {
+    let far = |doing: &Doing| (doing.seen, doing.total);
+    let first = noted(&mut bench, 2).await;
+    assert_eq!(first.iter().map(far).collect::<Vec<_>>(), [(Some(100), Some(730)), (Some(300), Some(730))]);
+    // 300 took ten seconds.
+    let left = first[1].ends.map(|ends| (ends - moment(&bench)).num_milliseconds());
+    assert_eq!((first[0].ends, left), (None, Some(430 * 10_000 / 300 - 10_000)));
+    // What is read after that goes on counting, and at its own pace.
+    let second = noted(&mut bench, u64::MAX).await;
+    assert_eq!((far(&second[0]), second[0].ends), ((Some(500), Some(730)), None));
+    assert_eq!(far(&second[1]), (Some(700), Some(730)));
+    let last = second.last().unwrap();
+    assert_eq!((far(last), last.ends), ((None, None), None));
+    // Of what changed, nobody tells how much it is.
+    bench.clock.forward(TimeDelta::hours(1));
+    assert!(noted(&mut bench, u64::MAX).await.iter().all(|doing| far(doing) == (None, None)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_far_a_first_scan_has_come_is_noted_on_both_engines() {
+    let clock = TestClock::new();
+    how_far_a_first_scan_has_come_is_noted(github(&clock, sqlite(&clock).await, 730).await).await;
+    let clock = TestClock::new();
+    how_far_a_first_scan_has_come_is_noted(github(&clock, postgres().await, 730).await).await;
 }
 
 async fn a_scan_cut_short_goes_on_from_the_page_it_kept(mut bench: Bench) {
