@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use twinflow::scan::watch::{Progress, Watch};
-use twinflow::store::{Claim, Claiming, Doing, Outcome, State, Store, WantedScans};
+use twinflow::store::{Claim, Claiming, Doing, Outcome, State, Store, WantedScans, random_id};
 use twinflow_fixtures::jira::{CreatedAs, JiraSwitches};
 use twinflow_fixtures::{Fault, GitHub, Jira, RetryAfter, Service, ServiceOptions};
 
@@ -109,15 +109,19 @@ async fn cases_that_change_between_pages_are_met_again(mut bench: Bench) {
     assert_eq!(scans_to_the_oracle(&bench).await, COMPLETE);
 }
 
-/// What a scan notes of its one stream with each page, each of which takes ten seconds; cut short after so many.
+/// What a scan notes of its one stream with each page, each of which takes ten seconds; cut short when so many
+/// are kept and the one after them is there.
 async fn noted(bench: &mut Bench, pages: u64) -> Vec<Doing> {
     let noted = Arc::new(Mutex::new(Vec::new()));
     let (kept, clock, stop) = (noted.clone(), bench.clock.clone(), bench.scanner.stop.clone());
-    let (store, scan) = (bench.scanner.store.clone(), open(&bench.scanner.store, bench.connection.id).await);
+    let store = bench.scanner.store.clone();
+    let scan = store.open_scan(bench.connection.id, random_id(&mut rand::rng())).await.unwrap();
     bench.scanner.watch = on_page(move |progress| {
         let look = || tokio::runtime::Handle::current().block_on(store.scanned(scan));
         let shown = tokio::task::block_in_place(look).unwrap().remove(0);
-        kept.lock().unwrap().extend(shown.doing.filter(|doing| doing.now == "reading"));
+        // Also told of its end, when no page is kept.
+        let Some(doing) = shown.doing.filter(|doing| doing.now == "reading") else { return };
+        kept.lock().unwrap().push(doing);
         clock.forward(TimeDelta::seconds(10));
         if progress.pages == pages {
             stop.pull();
@@ -130,7 +134,7 @@ async fn noted(bench: &mut Bench, pages: u64) -> Vec<Doing> {
 
 async fn how_far_a_first_scan_has_come_is_noted(mut bench: Bench) {
     let far = |doing: &Doing| (doing.seen, doing.total);
-    let first = noted(&mut bench, 2).await;
+    let first = noted(&mut bench, 1).await;
     assert_eq!(first.iter().map(far).collect::<Vec<_>>(), [(Some(100), Some(730)), (Some(300), Some(730))]);
     // 300 took ten seconds.
     let left = first[1].ends.map(|ends| (ends - moment(&bench)).num_milliseconds());
