@@ -81,7 +81,7 @@ impl Scans for Engine {
         let mut tx = self.write().await?;
         if tx.quarantine(scan, claiming).await? {
             tx.commit().await?;
-            noticed_quarantine(scan);
+            noticed_quarantine(self.tenant, scan);
             return Ok(None);
         }
         let claim = tx.claim(scan, claiming).await?;
@@ -151,7 +151,7 @@ impl Scans for Engine {
         tx.settle(claim, &outcome).await?;
         tx.commit().await?;
         if given_up {
-            noticed_quarantine(claim.scan);
+            noticed_quarantine(self.tenant, claim.scan);
         }
         Ok(state)
     }
@@ -256,9 +256,9 @@ impl Scans for Engine {
     }
 }
 
-fn noticed_quarantine(scan: Uuid) {
+fn noticed_quarantine(tenant: Uuid, scan: Uuid) {
     crate::metrics::quarantined();
-    tracing::error!(%scan, "quarantined");
+    tracing::error!(%scan, %tenant, "quarantined");
 }
 
 fn held_or_fenced(held: u64) -> Result<()> {
