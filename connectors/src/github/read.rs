@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
             self.issue(issue)?;
         }
         self.page.next.cases += count;
-        self.page.total = issues.total_count.and_then(|total| total.0).or(self.page.total);
+        self.page.total = issues.total_count.map(u64::from).or(self.page.total);
         self.approach(nth, came_to, issues.page_info.next()?.map_or(Place::End, Place::After));
         Ok(())
     }

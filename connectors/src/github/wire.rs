@@ -4,7 +4,7 @@
 use crate::event::{Name, Opaque, Timestamp};
 pub(super) use crate::graphql::{Connection, PageInfo, Reply};
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Visitor};
 use std::fmt;
 
 #[derive(Deserialize)]
@@ -33,50 +33,7 @@ pub(super) struct Repository<C> {
 pub(super) struct Counted {
     pub(super) page_info: PageInfo,
     pub(super) nodes: Vec<Issue>,
-    pub(super) total_count: Option<Total>,
-}
-
-/// A count that only estimates are made of: whatever else stands in its place is none, and no reason to read nothing.
-pub(super) struct Total(pub(super) Option<u64>);
-
-impl<'de> Deserialize<'de> for Total {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Look;
-        impl<'de> Visitor<'de> for Look {
-            type Value = Total;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a count, or anything")
-            }
-            /// An `Int` has 32 bits with its sign (GraphQL specification, section 3.5.1).
-            fn visit_u64<E>(self, count: u64) -> Result<Total, E> {
-                Ok(Total(i32::try_from(count).is_ok().then_some(count)))
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Total, E> {
-                Ok(Total(None))
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Total, E> {
-                Ok(Total(None))
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Total, E> {
-                Ok(Total(None))
-            }
-            fn visit_str<E>(self, _: &str) -> Result<Total, E> {
-                Ok(Total(None))
-            }
-            fn visit_unit<E>(self) -> Result<Total, E> {
-                Ok(Total(None))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Total, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Total(None))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Total, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Total(None))
-            }
-        }
-        deserializer.deserialize_any(Look)
-    }
+    pub(super) total_count: Option<u32>,
 }
 
 /// An issue that is there.

@@ -114,7 +114,7 @@ async fn a_first_sweep_learns_how_many_issues_there_are_and_no_other_asks() {
 }
 
 #[tokio::test]
-async fn a_count_that_is_none_changes_nothing_of_what_is_read() {
+async fn a_count_that_is_missing_changes_nothing_of_what_is_read() {
     let stage = stage(120).await;
     let round = stage.round(stage.begin()).await;
     let honest: Value = serde_json::from_str(round.raws[0].text()).unwrap();
@@ -124,20 +124,18 @@ async fn a_count_that_is_none_changes_nothing_of_what_is_read() {
         issues.remove("totalCount").unwrap();
         issues.extend(count.map(|count| ("totalCount".to_owned(), count)));
         let answer = round.raws[0].answer_with(answer.to_string().into_bytes());
-        let page = github().read(&stage.stream, &round.at, &[answer]).unwrap();
+        let page = github().read(&stage.stream, &round.at, &[answer]).ok()?;
         let total = page.total;
         assert_eq!(kept(&Page { total: round.page.total, ..page }), kept(&round.page));
-        total
+        Some(total)
     };
-    assert_eq!(read(Some(json!(0))), Some(0));
-    assert_eq!(read(Some(json!(i32::MAX))), Some(2_147_483_647));
-    let huge = [json!(2_147_483_648_u64), json!(u64::MAX), json!(1e300)];
-    let others =
-        [json!(null), json!(-1), json!(1.5), json!(true), json!("120"), json!([120]), json!({"a": 1})];
-    for count in huge.into_iter().chain(others) {
+    assert_eq!(read(Some(json!(0))), Some(Some(0)));
+    assert_eq!(read(Some(json!(i32::MAX))), Some(Some(2_147_483_647)));
+    assert_eq!((read(None), read(Some(json!(null)))), (Some(None), Some(None)));
+    // What is no count is no answer of GitHub's, as everywhere.
+    for count in [json!(u64::MAX), json!(-1), json!(1.5), json!(true), json!("120"), json!([120])] {
         assert_eq!(read(Some(count.clone())), None, "{count}");
     }
-    assert_eq!(read(None), None);
 }
 
 #[tokio::test]
