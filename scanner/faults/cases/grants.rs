@@ -17,7 +17,7 @@ pub(crate) const CASES: &[Case] = &[
         id: "F05",
         what: "kill -9 with a new grant given, not kept",
         repeats: 50,
-        subset: 4,
+        subset: 0,
         run: |stage, times| Box::pin(killed(stage, times)),
     },
     Case {
