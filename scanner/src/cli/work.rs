@@ -182,6 +182,8 @@ pub(super) async fn serve(settings: &Settings, args: &ServeArgs) -> Result<End> 
         }
         let worker = made.worker(settings, &args.handing, &args.running).await?;
         tokio::join!(worker.run(), made.scheduler(&args.handing).run());
+        // Brings everything into the embedded database's one file.
+        made.tenants.store(settings.any_tenant()).close().await;
         Ok(())
     };
     told.until(settings, "Worker and scheduler", work).await

@@ -79,6 +79,9 @@ pub struct Background {
 
 /// How soon a worker learns that its claim was taken from it.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// What a scan says that failed by a fault of ours.
+const PANICKED: &str =
+    "it failed by a fault of this program; the log says where, and a newer version may not";
 /// How long it is tried to note how a scan ended while the database is away.
 const AWAY_AT_MOST: Duration = Duration::from_secs(600);
 
@@ -200,9 +203,13 @@ impl Scanner {
     /// A fault of ours, and one scan's alone.
     async fn panicked(&self, claim: &Claim) -> Result<Option<Outcome>, StoreError> {
         tracing::error!(scan = %claim.scan, tenant = %self.tenant, "panicked");
+        let Some(background) = self.background else {
+            let outcome = failed(ErrorClass::Crash, PANICKED.to_owned());
+            self.while_away(|| self.settle(claim, &outcome)).await?;
+            return Ok(Some(outcome));
+        };
         let pause = after::pause(claim.crashes, self.clock.chance());
-        let limit = self.background.map(|it| it.crashes);
-        self.while_away(|| self.store.crashed(claim, pause, limit)).await.map(|_| None)
+        self.while_away(|| self.store.crashed(claim, pause, Some(background.crashes))).await.map(|_| None)
     }
 
     /// Tries again while the database is away: what a scan came to is not to be lost.

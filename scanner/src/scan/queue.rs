@@ -86,7 +86,17 @@ async fn open_and_run(scanner: &Scanner, connection: Uuid) -> Result<Ran, StoreE
 /// Looks on while another worker runs a scan, and takes it up should that one be gone or have given it back. The cord
 /// ends the looking on and nothing else.
 async fn follow(scanner: &Scanner, scan: Uuid) -> Result<(), StoreError> {
-    while let Some(row) = scanner.store.scan(scan).await? {
+    loop {
+        let row = match scanner.store.scan(scan).await {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            // Seen next time; the worker sits that out, too.
+            Err(StoreError::Busy(_)) if !scanner.stop.is_pulled() => {
+                scanner.clock.sleep(GLANCE).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let goes_on = matches!(row.state, State::Queued | State::Running);
         scanner.watch.progress(&row.connection, "by another worker", &progress(&row, goes_on));
         if !goes_on {
@@ -97,8 +107,10 @@ async fn follow(scanner: &Scanner, scan: Uuid) -> Result<(), StoreError> {
             () = scanner.stop.pulled() => break,
             () = scanner.clock.sleep(GLANCE) => {}
         }
-        if scanner.run(scan).await?.is_some() {
-            break;
+        match scanner.run(scan).await {
+            Ok(None) | Err(StoreError::Busy(_)) => {}
+            Ok(Some(_)) => break,
+            Err(error) => return Err(error),
         }
     }
     Ok(())

@@ -206,6 +206,8 @@ impl Scheduler {
 
     /// Rings for scans that are due, the first of every tenant before the second of any.
     async fn ring(&mut self) -> Result<usize, StoreError> {
+        let mut due = self.tenants.dispatch.lapsed(RUNG_A_TICK).await?;
+        self.notice(&due);
         // Where bells are away, workers look.
         let Some(outstanding) = self.outstanding().await else { return Ok(0) };
         if outstanding == 0 {
@@ -217,8 +219,6 @@ impl Scheduler {
         if room == 0 {
             return Ok(0);
         }
-        let mut due = self.tenants.dispatch.lapsed(RUNG_A_TICK).await?;
-        self.notice(&due);
         due.retain(|due| self.is_news(due));
         let in_turn = self.due_in_turn().await?;
         due.extend(in_turn.into_iter().filter(|due| self.is_news(due)));

@@ -6,7 +6,7 @@ use super::bells::{Answerer, Bells};
 use super::watch::StopCord;
 use crate::failpoint::failpoint;
 use crate::metrics;
-use crate::store::{Claim, StoreError, Tenants, random_id};
+use crate::store::{Claim, Due, StoreError, Tenants, random_id};
 use futures::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,9 +79,15 @@ impl Worker {
         }
     }
 
-    /// A bell that is heard while every slot is taken is let go: another worker finds its scan, or it rings again.
+    /// A bell that is heard while every slot is taken waits here; if that is too long, it rings again elsewhere.
     async fn answer(&self, scan: Uuid) {
-        let Ok(slot) = self.slots.clone().try_acquire_owned() else { return };
+        let slot = tokio::select! {
+            biased;
+            () = self.stop.pulled() => return,
+            slot = self.slots.clone().acquire_owned() => slot,
+        };
+        // Closed by nobody.
+        let Ok(slot) = slot else { return };
         failpoint!("fetched");
         match self.claimed(scan, slot).await {
             Ok(Some(claimed)) => claimed.run().await,
@@ -96,13 +102,14 @@ impl Worker {
         let (mut pause, mut after) = (Duration::ZERO, random_id(&mut rand::rng()));
         while self.may_go_on_after(pause).await {
             let mut took = false;
-            let found = self.found(&mut after).await;
+            let found = self.found(after).await;
             metrics::looked(found.as_ref().map_or(0, |found| found.len() as u64));
-            for scan in found.iter().flatten() {
+            for due in found.iter().flatten() {
                 let Ok(slot) = self.slots.clone().try_acquire_owned() else { break };
-                match self.claimed(*scan, slot).await {
+                match self.claimed(due.id, slot).await {
                     Ok(Some(claimed)) => {
-                        took = true;
+                        // The next look begins with those after it.
+                        (took, after) = (true, due.tenant_id);
                         running.spawn(claimed.run());
                     }
                     Ok(None) => {}
@@ -111,6 +118,9 @@ impl Worker {
             }
             if found.is_err() {
                 tracing::warn!("database is away");
+            }
+            if !took {
+                after = random_id(&mut rand::rng());
             }
             pause = if took { Duration::ZERO } else { self.until_next_look() };
             while running.try_join_next().is_some() {}
@@ -138,19 +148,18 @@ impl Worker {
         pause.mul_f64(0.5 + self.scanner.clock.chance() / 2.0)
     }
 
-    /// What could be taken up now: what lost its worker, and what is due of the tenants after those of the last look.
-    async fn found(&self, after: &mut Uuid) -> Result<Vec<Uuid>, StoreError> {
+    /// What could be taken up now: what lost its worker, and what is due, of the tenants after this one first.
+    async fn found(&self, after: Uuid) -> Result<Vec<Due>, StoreError> {
         let dispatch = &self.tenants.dispatch;
-        let lapsed = dispatch.lapsed(AT_A_LOOK).await?;
-        let mut tenants = dispatch.tenants_waiting(*after, AT_A_LOOK).await?;
-        *after = tenants.last().copied().unwrap_or_default();
+        let mut found = dispatch.lapsed(AT_A_LOOK).await?;
+        let mut tenants = dispatch.tenants_waiting(after, AT_A_LOOK).await?;
         if (tenants.len() as i64) < AT_A_LOOK {
             let first = dispatch.tenants_waiting(Uuid::nil(), AT_A_LOOK).await?;
-            tenants.extend(first.into_iter().filter(|first| !tenants.contains(first)).collect::<Vec<_>>());
+            tenants.extend(first.into_iter().take_while(|first| *first <= after));
         }
         let per_tenant = self.scanner.background.map_or(1, |it| it.per_tenant);
-        let due = dispatch.scans_due(&tenants, per_tenant).await?;
-        Ok(lapsed.into_iter().chain(due).map(|due| due.id).collect())
+        found.extend(dispatch.scans_due(&tenants, per_tenant).await?);
+        Ok(found)
     }
 
     /// Claims a scan, if it is there to be run and nobody was quicker.

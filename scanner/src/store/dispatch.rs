@@ -15,8 +15,8 @@ pub trait Dispatch: Send + Sync {
     async fn tenants_due(&self, limit: i64) -> Result<Vec<Uuid>>;
     /// Tenants after this one, in the order of their ids, that have scans due.
     async fn tenants_waiting(&self, after: Uuid, limit: i64) -> Result<Vec<Uuid>>;
-    /// Of each of these tenants the scans that could be taken up first, no more than lets it run `each` at a time; the
-    /// first of every tenant before the second of any.
+    /// Of each of these tenants the scans that could be taken up first, no more than lets it run `each` at a time. Who
+    /// runs fewer goes first; of those that run as many, who was named first.
     async fn scans_due(&self, tenants: &[Uuid], each: i64) -> Result<Vec<Due>>;
     /// Scans whose worker let its lease run out.
     async fn lapsed(&self, limit: i64) -> Result<Vec<Due>>;

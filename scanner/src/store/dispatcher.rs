@@ -51,15 +51,17 @@ impl Dispatch for Dispatcher {
 
     async fn scans_due(&self, tenants: &[Uuid], each: i64) -> Result<Vec<Due>> {
         let due = sqlx::query_as(
-            "SELECT due.tenant_id, due.id, due.epoch FROM UNNEST($1::uuid[]) AS t (tenant_id), LATERAL (
-                 SELECT s.tenant_id, s.id, s.epoch, row_number() OVER (ORDER BY s.rank, s.due_at) AS place FROM (
-                     SELECT q.tenant_id, q.id, q.epoch, q.rank, q.due_at FROM scans q
-                     WHERE q.tenant_id = t.tenant_id AND q.state IN ('queued', 'waiting')
-                         AND q.due_at <= statement_timestamp()
-                     ORDER BY q.rank, q.due_at
-                     LIMIT greatest(0, $2 - (SELECT count(*) FROM scans r WHERE r.tenant_id = t.tenant_id
-                         AND r.state = 'running' AND r.lease_until >= statement_timestamp()))) s) due
-             ORDER BY due.place, due.tenant_id",
+            "SELECT due.tenant_id, due.id, due.epoch
+             FROM UNNEST($1::uuid[]) WITH ORDINALITY AS t (tenant_id, nth),
+             LATERAL (SELECT count(*) AS busy FROM scans r WHERE r.tenant_id = t.tenant_id
+                 AND r.state = 'running' AND r.lease_until >= statement_timestamp()) runs,
+             LATERAL (SELECT s.tenant_id, s.id, s.epoch,
+                     runs.busy + row_number() OVER (ORDER BY s.rank, s.due_at) AS place FROM (
+                 SELECT q.tenant_id, q.id, q.epoch, q.rank, q.due_at FROM scans q
+                 WHERE q.tenant_id = t.tenant_id AND q.state IN ('queued', 'waiting')
+                     AND q.due_at <= statement_timestamp()
+                 ORDER BY q.rank, q.due_at LIMIT greatest(0, $2 - runs.busy)) s) due
+             ORDER BY due.place, t.nth",
         );
         Ok(due.bind(tenants).bind(each).fetch_all(&self.pool).await?)
     }

@@ -232,7 +232,8 @@ impl Store for Engine {
         tx.upsert_cases(claim.connection, page.stream, page.cases, page.read_at).await?;
         let restored = tx.restore(claim.connection, page.read_at).await?;
         tx.upsert_names(claim.connection, page.names).await?;
-        if new + restored > 0 {
+        // A backfill's pages are mostly known; it never reads one of its own again.
+        if new + restored > 0 || claim.backfill.is_some() {
             tx.got_further(claim).await?;
         }
         if claim.backfill.is_none() {

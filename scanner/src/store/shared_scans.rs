@@ -380,7 +380,7 @@ impl TenantTx {
     async fn end_scan(&mut self, scan: Uuid, state: State, why: &str) -> Result<bool> {
         let ended = sqlx::query(
             "UPDATE scans SET state = $3, epoch = epoch + 1, reasons = $4, finished_at = $5, owner = NULL,
-                 lease_until = NULL
+                 lease_until = NULL, until = NULL
              WHERE tenant_id = $1 AND id = $2 AND state IN ('queued', 'running', 'waiting', 'quarantined')",
         )
         .bind(self.tenant)

@@ -553,6 +553,28 @@ async fn a_worker_finds_by_itself_what_nobody_rang_for() {
     }
 }
 
+#[tokio::test]
+async fn who_runs_fewer_goes_first_and_then_who_was_named_first() {
+    let database = engines::postgres().await;
+    let tenants = database.tenants(&TestClock::new()).await;
+    let [a, b, c] = [1, 2, 3].map(Uuid::from_u128);
+    for tenant in [a, b, c] {
+        let store = tenants.store(tenant);
+        for nth in 0..3 {
+            let connection = connection(&nth.to_string());
+            store.add_connection(&connection, &sealed(), &[]).await.unwrap();
+            let scan = store.open_scan(connection.id, Uuid::new_v4()).await.unwrap();
+            // The first tenant runs one already.
+            if (tenant, nth) == (a, 0) {
+                store.claim(scan, &Claiming::new("w", LEASE)).await.unwrap().unwrap();
+            }
+        }
+    }
+    let due = tenants.dispatch.scans_due(&[a, c, b], 4).await.unwrap();
+    let order: Vec<_> = due.iter().map(|due| due.tenant_id).collect();
+    assert_eq!(order, [c, b, a, c, b, a, c, b]);
+}
+
 /// A tenant that can be given none of what is found stands in nobody's way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_runs_its_share_does_not_keep_a_look_from_others() {
