@@ -137,8 +137,9 @@ async fn killed(stage: &mut Stage, times: usize) -> Result<Told> {
     });
     scene.told.notes.push(format!("{} of {times} wait for a person", paused(&scene).await?));
     scene.told.expect(all_renewals(&scene) == before, || "it goes on asking".into());
+    let since = Clock::system().now();
     scene.world.consent_again().await?;
-    let since = scene.world.make_due().await?;
+    scene.world.make_due().await?;
     scene.finish(stage, since, &mut async |_: &mut Stage, _: &mut Scene| Ok(())).await?;
     scene.close().await
 }
@@ -182,8 +183,10 @@ async fn taken_back(stage: &mut Stage, times: usize) -> Result<Told> {
     let renewed = all_renewals(&scene);
     scene.told.expect(renewed <= 2 * times, || format!("{renewed} renewals of {times} dead grants"));
     scene.world.tools.iter().for_each(|tool| tool.service.latency(Duration::ZERO));
+    // A connection that waited for this is due at once.
+    let since = Clock::system().now();
     scene.world.consent_again().await?;
-    let since = scene.world.make_due().await?;
+    scene.world.make_due().await?;
     scene.finish(stage, since, &mut async |_: &mut Stage, _: &mut Scene| Ok(())).await?;
     scene.close().await
 }
@@ -251,8 +254,9 @@ async fn odd(stage: &mut Stage, times: usize) -> Result<Told> {
         scene.fleet.note_strike();
     }
     scene.world.tools[0].service.faults().clear();
+    let since = Clock::system().now();
     scene.world.consent_again().await?;
-    let since = scene.world.make_due().await?;
+    scene.world.make_due().await?;
     let mut hurry = async |_: &mut Stage, scene: &mut Scene| {
         scene.world.hurry().await?;
         scene.world.make_old_due(since).await
