@@ -13,7 +13,6 @@ pub(super) const MESSAGES: &[&str] = &[
     "answered",
     "bells are away",
     "bells are back",
-    "cancelled",
     "claimed",
     "counted",
     "database is away",
@@ -31,7 +30,6 @@ pub(super) const MESSAGES: &[&str] = &[
     "settled",
     "shutting down",
     "the way to the bells broke",
-    "took a scan",
 ];
 
 /// All that takes time and is traced.

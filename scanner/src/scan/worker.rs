@@ -119,10 +119,10 @@ impl Worker {
             if found.is_err() {
                 tracing::warn!("database is away");
             }
-            if !took {
-                after = random_id(&mut rand::rng());
-            }
-            pause = if took { Duration::ZERO } else { self.until_next_look() };
+            (pause, after) = match took {
+                true => (Duration::ZERO, after),
+                false => (self.until_next_look(), random_id(&mut rand::rng())),
+            };
             while running.try_join_next().is_some() {}
         }
         while running.join_next().await.is_some() {}
